@@ -1,0 +1,1 @@
+"""A candidate to gated, proven variants and a release bundle."""

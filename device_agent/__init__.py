@@ -1,0 +1,1 @@
+"""The device agent: control plane, model host and SDK."""

@@ -1,0 +1,1 @@
+"""The typed client of the fleet server's REST API: light enough for an agent, used by the CLI and the worker."""

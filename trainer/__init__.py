@@ -1,0 +1,1 @@
+"""Data to a verified, trained, evaluated and validated candidate; and the worker that does it again."""
