@@ -1,0 +1,5 @@
+"""`python -m edgeferry` is the same as `edgeferry`."""
+
+from edgeferry.cli import main
+
+main()

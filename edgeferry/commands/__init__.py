@@ -1,0 +1,1 @@
+"""Commands against the fleet server, one noun a file."""
