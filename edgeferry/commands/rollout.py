@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from edgeferry.commands.device import parse_pairs
 from edgeferry.output import print_json, print_table, show_time
 from edgeferry.session import DEFAULT_SERVER, AsJson, Server, Token, connect
 from fleet_contract.api import RolloutCreate, RolloutView
@@ -59,7 +60,7 @@ def start(
     request = msgspec.structs.replace(
         _plan(plan, wanted.model, wanted.version),
         slot=slot,
-        selector=_selector(select or []),
+        selector=parse_pairs(select or []),
         on_failure=on_failure,
         approval=approval,
     )
@@ -147,16 +148,6 @@ def abort(rollout: RolloutId, *, server: Server = DEFAULT_SERVER, token: Token =
 def roll_back(rollout: RolloutId, *, server: Server = DEFAULT_SERVER, token: Token = "") -> None:
     """Take every device back to what it ran before."""
     _show(connect(server, token).steer_rollout(rollout, "roll-back"), as_json=False)
-
-
-def _selector(pairs: list[str]) -> dict[str, str]:
-    selector = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not (key and equals and value):
-            raise ConfigError(f"--select: got {pair!r}, expected key=value")
-        selector[key] = value
-    return selector
 
 
 def _plan(path: Path | None, model: str, version: int) -> RolloutCreate:
