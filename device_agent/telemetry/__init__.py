@@ -1,0 +1,1 @@
+"""Telemetry windows: what the host keeps of each inference, summed up a window at a time."""
