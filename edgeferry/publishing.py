@@ -61,7 +61,12 @@ def publish_bundle(
     _upload(client, release, blobs, data, say)
     say(f"signing {release.model} v{release.version} with {release_key.name}")
     targets_json = sign_release_targets(
-        current_targets(client, release.model), release_key, release.model, release.version, data, now
+        current_targets(client, release.model),
+        release_key,
+        model=release.model,
+        version=release.version,
+        manifest_bytes=data,
+        now=now,
     )
     return client.publish(
         ReleasePublish(release_sha256=Sha256(hashlib.sha256(data).hexdigest()), targets_json=targets_json)

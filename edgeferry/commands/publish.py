@@ -22,7 +22,6 @@ def publish(
 ) -> None:
     """Sign a release and hand it to the fleet server."""
     from converter.bundle import load_bundle
-
     from edgeferry.publishing import publish_bundle
 
     loaded = load_bundle(bundle)
