@@ -1,0 +1,61 @@
+"""ONNX: prepared for quantization, made canonical, quantized by onnxruntime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from converter.backends.canonical import INPUT_NAME, canonical_bytes
+from converter.backends.translate import tool_errors
+from converter.durable import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def prepare_float(exported: Path, folder: Path) -> Path:
+    """The float model: folded, with shapes, canonical.
+
+    Symbolic shape inference is left out: every shape is fixed already, as the batch is 1.
+    """
+    prepared, path = folder / "prepared.onnx", folder / "float.onnx"
+    with tool_errors("onnxruntime: preparing the model"):
+        quant_pre_process(exported, prepared, skip_symbolic_shape=True)
+        data = canonical_bytes(onnx.load(prepared))
+    write_file(path, data)
+    return path
+
+
+def quantize_int8(float_model: Path, calibration_B: NDArray[np.float32], folder: Path) -> bytes:
+    """Static int8 in QDQ form: unsigned activations (min-max), signed weights per channel, float edges."""
+    path = folder / "quantized.onnx"
+    with tool_errors("onnxruntime: quantizing"):
+        quantize_static(
+            float_model,
+            path,
+            _Rows(calibration_B),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        return canonical_bytes(onnx.load(path))
+
+
+class _Rows:
+    """Calibration rows one at a time, in the form of onnxruntime's CalibrationDataReader."""
+
+    def __init__(self, inputs_B: NDArray[np.float32]) -> None:
+        self._rows = iter([inputs_B[index : index + 1] for index in range(len(inputs_B))])
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next row by input name, None at the end."""
+        row = next(self._rows, None)
+        return None if row is None else {INPUT_NAME: row}

@@ -1,0 +1,113 @@
+"""Builds all variants in child processes: one for all of them, and when that one dies, one for each that is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from converter.jobs import REFERENCE_FILE, BuildJob, Built
+from converter.sandbox import Limits, run_job
+from fleet_contract.codec import decode
+from fleet_contract.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from converter.material import Material
+    from converter.progress import Progress
+    from converter.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One recipe's outcome; `path` is None where `error` says why there is no artifact."""
+
+    recipe: Recipe
+    path: Path | None
+    tool_min_version: str
+    duration_s: float
+    error: str
+
+
+def build_variants(
+    material: Material, recipes: Sequence[Recipe], *, limits: Limits, progress: Progress
+) -> tuple[NDArray[np.float32], list[Build]]:
+    """The float scores of the held-out rows, shape (B, K), and every recipe's outcome in the order given.
+
+    Raises:
+        ModelError: the float model itself cannot be loaded or run.
+        ContractError: its shapes are not those that the candidate promises.
+    """
+    shared = material.folder / "build-all"
+    try:
+        run_job(_job(material, recipes, reference=True), shared, what="conversion", limits=_scaled(limits, recipes))
+    except ModelError as error:
+        progress.remark(f"{error.message}; trying what is missing one by one")
+    reference_BK = _reference(material, shared, limits)
+    return reference_BK, [
+        _outcome(shared, recipe) or _build_alone(material, recipe, limits=limits, progress=progress)
+        for recipe in recipes
+    ]
+
+
+def _scaled(limits: Limits, recipes: Sequence[Recipe]) -> Limits:
+    return Limits(timeout_s=limits.timeout_s * (len(recipes) + 1), memory_mb=limits.memory_mb)
+
+
+def _job(material: Material, recipes: Sequence[Recipe], *, reference: bool) -> BuildJob:
+    return BuildJob(
+        model=str(material.model),
+        input=material.candidate.inputs[0],
+        output=material.candidate.outputs[0],
+        recipes=tuple(recipe.name for recipe in recipes),
+        calibration=str(material.calibration),
+        holdout=str(material.holdout),
+        reference=reference,
+    )
+
+
+def _reference(material: Material, shared: Path, limits: Limits) -> NDArray[np.float32]:
+    path = shared / REFERENCE_FILE
+    if not _whole(path):
+        alone = material.folder / "reference"
+        run_job(_job(material, (), reference=True), alone, what="float model", limits=limits)
+        path = alone / REFERENCE_FILE
+    reference_BK: NDArray[np.float32] = np.load(path)
+    return reference_BK
+
+
+def _whole(path: Path) -> bool:
+    try:
+        np.load(path)
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
+
+
+def _build_alone(material: Material, recipe: Recipe, *, limits: Limits, progress: Progress) -> Build:
+    folder = material.folder / f"build-{recipe.name}"
+    try:
+        run_job(_job(material, (recipe,), reference=False), folder, what=f"recipe {recipe.name}", limits=limits)
+    except ModelError as error:
+        progress.remark(error.message)
+        return Build(recipe, None, "", 0.0, error.message)
+    return _outcome(folder, recipe) or Build(recipe, None, "", 0.0, f"recipe {recipe.name}: the child left no result")
+
+
+def _outcome(folder: Path, recipe: Recipe) -> Build | None:
+    path = folder / f"{recipe.name}.result.json"
+    if not path.is_file():
+        return None
+    built = decode(path.read_bytes(), Built)
+    return Build(
+        recipe=recipe,
+        path=folder / built.artifact if built.artifact else None,
+        tool_min_version=built.tool_min_version,
+        duration_s=built.duration_s,
+        error=f"recipe {recipe.name}: {built.error}" if built.error else "",
+    )

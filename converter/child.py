@@ -1,0 +1,42 @@
+"""The child process: `python -m converter.child FOLDER` does the job that FOLDER holds, and nothing else.
+
+It imports only what its job needs, so that a process that proves a variant weighs what it would on a device.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import cast
+
+from converter.durable import write_file
+from converter.jobs import FAILURE_FILE, JOB_FILE, REFUSED, BuildJob, Failure, Job
+from fleet_contract.codec import decode, encode
+from fleet_contract.errors import EdgeferryError
+
+
+def main(folder: Path) -> int:
+    """Does the job in `folder`; the exit code is 0, or REFUSED with the reason in FAILURE_FILE."""
+    try:
+        job = decode((folder / JOB_FILE).read_bytes(), cast("type[Job]", Job))
+        _run(job, folder)
+    except EdgeferryError as error:
+        failure = Failure(family=type(error).__name__, message=error.message, hint=error.hint)
+        write_file(folder / FAILURE_FILE, encode(failure))
+        return REFUSED
+    return 0
+
+
+def _run(job: Job, folder: Path) -> None:
+    if isinstance(job, BuildJob):
+        from converter.backends.build import build
+
+        build(job, folder)
+    else:
+        from converter.prove import prove
+
+        prove(job, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
