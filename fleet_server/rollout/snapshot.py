@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from fleet_contract.deployment import TERMINAL, DeploymentError, DeploymentState
-from fleet_contract.desired import SlotDesired
+from fleet_contract.desired import DownloadPolicy, PreflightPolicy, ProbationPolicy, SlotDesired
 from fleet_contract.messages import InstalledRelease, SlotReport
 from fleet_contract.rollout import OnFailure, RolloutState, StagePlan, StageState
 
@@ -80,6 +80,15 @@ NOTHING_KNOWN = Observation()
 
 
 @dataclass(frozen=True, slots=True)
+class Policies:
+    """What devices are told to keep to with the release."""
+
+    probation: ProbationPolicy = field(default_factory=ProbationPolicy)
+    preflight: PreflightPolicy = field(default_factory=PreflightPolicy)
+    download: DownloadPolicy = field(default_factory=DownloadPolicy)
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """A rollout, its stages in order and its members in the order in which they are served."""
 
@@ -92,11 +101,15 @@ class Rollout:
     slot: str
     stages: tuple[Stage, ...]
     members: tuple[Member, ...]
-    probation_limit_s: float = 0.0
-    """How long a device may rightly stay in PROBATION."""
+    policies: Policies = field(default_factory=Policies)
     reason: str = ""
     ended_at: datetime | None = None
     observations: Mapping[str, Observation] = field(default_factory=dict)
+
+    @property
+    def probation_limit_s(self) -> float:
+        """How long a device may rightly stay in PROBATION."""
+        return self.policies.probation.max_duration_s
 
     def seen(self, device_id: str) -> Observation:
         """What is known of a device."""
