@@ -1,0 +1,182 @@
+"""The demo's world: a server, five devices with different profiles, and the cameras that look through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from edgeferry.demo.camera import Camera
+from edgeferry.demo.iterations import MODEL
+from edgeferry.demo.processes import Processes, free_port, wait_for
+from fleet_client import FleetClient
+from fleet_contract.api import ClaimCreate, DeviceView, RolloutCreate, RolloutView
+from fleet_contract.desired import ProbationPolicy
+from fleet_contract.device_profile import Runtime
+from fleet_contract.errors import EdgeferryError, UnreachableError
+from fleet_contract.rollout import ROLLOUT_ENDED, StageGate, StagePlan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeferry.demo.field import Field
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKind:
+    """A device of the demo: its id, what it pretends to be, and what it may use."""
+
+    device_id: str
+    hardware: str
+    runtimes: tuple[Runtime, ...]
+    memory_budget_mb: int = 0
+
+
+DEVICES: Final = (
+    DeviceKind("pi4-door", "pi4", (Runtime.TFLITE,)),
+    DeviceKind("pi5-gate", "pi5", (Runtime.TFLITE, Runtime.ONNX)),
+    DeviceKind("zero-shed", "pi-zero-2w", (Runtime.TFLITE,), memory_budget_mb=72),
+    DeviceKind("jetson-dock", "jetson", (Runtime.ONNX,)),
+    DeviceKind("jetson-yard", "jetson", (Runtime.ONNX,)),
+)
+
+PROBATION: Final = ProbationPolicy(min_duration_s=2.0, max_duration_s=60.0, min_inferences=40)
+STAGES: Final = (
+    StagePlan(name="canary", count=2, stratify=False, soak_s=1.0, step_timeout_s=60.0, gate=StageGate(max_failures=0)),
+    StagePlan(name="all", fraction=1.0, soak_s=1.0, step_timeout_s=60.0, gate=StageGate(max_failures=0)),
+)
+SERVER_CONFIG: Final = """\
+state_dir = "{state}"
+keys_dir = "{keys}"
+broker = "{broker}"
+
+[http]
+host = "127.0.0.1"
+port = {port}
+
+[telemetry]
+window_s = 1.0
+publish_every_s = 1.0
+min_frames = 20
+
+[monitoring]
+baseline_windows = 16
+min_frames = 20
+evaluate_every_s = 1.0
+
+[retrain]
+cool_down_s = 600.0
+min_labelled = 150
+collect_max_samples = 80
+collect_max_bytes = 200000
+collect_duration_s = 6.0
+"""
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that runs. `images` is what the devices look at."""
+
+    folder: Path
+    processes: Processes
+    images: Field
+    broker: str
+    port: int = field(default_factory=free_port)
+    cameras: dict[str, Camera] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def keys(self) -> Path:
+        """The fleet's keys."""
+        return self.folder / "keys"
+
+    @property
+    def token_file(self) -> Path:
+        """The first administrator's token."""
+        return self.folder / "server" / "admin.token"
+
+    def client(self) -> FleetClient:
+        """A client with the administrator's token."""
+        return FleetClient(self.url, self.token_file.read_text().strip())
+
+    def start_server(self) -> None:
+        """Starts the fleet server and waits until it is ready."""
+        config = self.folder / "server.toml"
+        config.write_text(
+            SERVER_CONFIG.format(state=self.folder / "server", keys=self.keys, broker=self.broker, port=self.port)
+        )
+        self.processes.start("server", ["-m", "edgeferry", "server", "--config", str(config)])
+        probe = FleetClient(self.url, tries=1, timeout_s=2.0)
+        wait_for("the server", lambda: self._answers(probe), timeout_s=40.0)
+
+    def _answers(self, probe: FleetClient) -> bool:
+        if not self.processes.alive("server"):
+            raise UnreachableError("the fleet server ended at once", hint=self.processes.tail("server"))
+        try:
+            return probe.healthy() and self.token_file.exists()
+        except EdgeferryError:
+            return False
+
+    def enrol(self, kind: DeviceKind) -> None:
+        """Claims a device and starts its agent as a process of its own."""
+        claim = self.client().claim(ClaimCreate(device_id=kind.device_id, labels={"sampling": "allowed"}))
+        config = self.folder / f"{kind.device_id}.toml"
+        runtimes = ", ".join(f'"{runtime}"' for runtime in kind.runtimes)
+        config.write_text(
+            f'state_dir = "{self.folder / kind.device_id}"\nserver_url = "{self.url}"\nhardware = "{kind.hardware}"\n'
+            f"memory_budget_mb = {kind.memory_budget_mb}\nruntimes = [{runtimes}]\nmin_free_mb = 1\n"
+        )
+        arguments = ["-m", "device_agent", "--config", str(config), "--claim", claim.token]
+        self.processes.start(kind.device_id, arguments)
+
+    def devices(self) -> dict[str, DeviceView]:
+        """All devices as the server knows them."""
+        return {device.device_id: device for device in self.client().devices()}
+
+    def ports(self) -> dict[str, int]:
+        """The loopback port of each device's model host."""
+        return {name: view.slots[0].host_port for name, view in self.devices().items() if view.slots}
+
+    def running(self) -> dict[str, int]:
+        """The version that each device serves; 0 for none."""
+        found = {}
+        for name, view in self.devices().items():
+            active = view.slots[0].active if view.slots else None
+            found[name] = active.version if active else 0
+        return found
+
+    def variants(self) -> dict[str, str]:
+        """The variant that each device chose."""
+        views = self.devices().items()
+        return {name: view.slots[0].active.variant for name, view in views if view.slots and view.slots[0].active}
+
+    def start_cameras(self) -> None:
+        """One camera a device, which sends frames from now on."""
+        for number, (name, port) in enumerate(sorted(self.ports().items())):
+            if name not in self.cameras:
+                camera = Camera(port, MODEL, self.images.stream_BHWC, seed=number, pause_s=0.09)
+                self.cameras[name] = camera
+                camera.start()
+
+    def stop_cameras(self) -> None:
+        """All cameras end."""
+        for camera in self.cameras.values():
+            camera.stop()
+
+    def roll_out(self, version: int, *, select: dict[str, str] | None = None, one_stage: bool = False) -> RolloutView:
+        """Starts a rollout and follows it to its end."""
+        client = self.client()
+        view = client.start_rollout(
+            RolloutCreate(
+                model=MODEL,
+                version=version,
+                stages=STAGES[1:] if one_stage else STAGES,
+                selector=select or {},
+                probation=PROBATION,
+            )
+        )
+        wait_for(f"rollout of v{version}", lambda: client.rollout(view.id).state in ROLLOUT_ENDED, timeout_s=90.0)
+        return client.rollout(view.id)
