@@ -37,6 +37,7 @@ class Subscription:
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int) -> None:
         self.lost = 0
         """How many changes this reader has missed for being slow."""
+        self._closed = False
         self._loop = loop
         self._queue: deque[Change] = deque()
         self._limit = limit
@@ -50,11 +51,23 @@ class Subscription:
                 self._queue.popleft()
                 self.lost += 1
             self._queue.append(change)
-        if not self._loop.is_closed():
+        self._wake()
+
+    def close(self) -> None:
+        """Ends the subscription: the reader gets what waits and then nothing more. For any thread."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
             self._loop.call_soon_threadsafe(self._ready.set)
+        except RuntimeError:
+            self._closed = True  # the reader's loop is gone, and the reader with it
 
     async def take(self, timeout_s: float | None = None) -> list[Change]:
-        """All changes that wait, at least one; none at all once `timeout_s` has passed without one."""
+        """All changes that wait; none once `timeout_s` has passed without one, or the subscription has ended."""
+        if self._closed and not self._queue:
+            return []
         try:
             await asyncio.wait_for(self._ready.wait(), timeout_s)
         except TimeoutError:
@@ -66,8 +79,8 @@ class Subscription:
         return taken
 
     async def __aiter__(self) -> AsyncIterator[Change]:
-        """Each change as it comes, without end."""
-        while True:
+        """Each change as it comes, until the subscription ends."""
+        while not (self._closed and not self._queue):
             for change in await self.take():
                 yield change
 
@@ -79,6 +92,25 @@ class Changes:
         self._lock = threading.Lock()
         self._subscriptions: list[Subscription] = []
         self._listeners: list[Callable[[Change], None]] = []
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server is stopping: readers then leave."""
+        return self._closed
+
+    @property
+    def subscribers(self) -> int:
+        """How many subscriptions there are."""
+        return len(self._subscriptions)
+
+    def close(self) -> None:
+        """Wakes every reader up for the last time."""
+        with self._lock:
+            self._closed = True
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
+            subscription.close()
 
     def publish(self, kind: str, id: str) -> None:  # noqa: A002 -- `id` is the word on the wire and in the contract
         """Tells every subscriber. For any thread; call it after the commit, not before."""
@@ -101,6 +133,8 @@ class Changes:
         subscription = Subscription(asyncio.get_running_loop(), limit)
         with self._lock:
             self._subscriptions.append(subscription)
+            if self._closed:
+                subscription.close()
         try:
             yield subscription
         finally:

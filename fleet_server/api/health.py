@@ -1,0 +1,40 @@
+"""`/healthz`, `/readyz`, `/metrics`: for the machines that watch the server."""
+
+from typing import Any
+
+from litestar import Response, get
+
+from fleet_contract.api import Role
+from fleet_server.api.access import PUBLIC, needs
+from fleet_server.metrics import Metrics
+from fleet_server.readiness import Readiness
+
+METRICS_PATHS = ["/metrics", "/api/v1/metrics"]
+
+
+@get(["/healthz", "/api/v1/healthz"], opt=PUBLIC)
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@get(["/readyz", "/api/v1/readyz"], opt=PUBLIC, sync_to_thread=True)
+def readyz(readiness: Readiness) -> Response[dict[str, Any]]:
+    """200 when everything works that requests need, else 503 with what does not."""
+    missing = readiness.missing()
+    return Response({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)
+
+
+@get(METRICS_PATHS, opt=needs(Role.VIEWER), sync_to_thread=True)
+def private_metrics(metrics: Metrics) -> Response[bytes]:
+    """Figures for Prometheus, for callers with a token."""
+    return Response(metrics.exposition(), media_type=metrics.media_type)
+
+
+@get(METRICS_PATHS, opt=PUBLIC, sync_to_thread=True)
+def public_metrics(metrics: Metrics) -> Response[bytes]:
+    """Figures for Prometheus, where the configuration makes them public."""
+    return Response(metrics.exposition(), media_type=metrics.media_type)
+
+
+HANDLERS = (healthz, readyz)
