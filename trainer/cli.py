@@ -1,0 +1,68 @@
+"""Commands of the trainer: `edgeferry init`, `edgeferry train`, `edgeferry runs`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProjectOption = Annotated[Path, typer.Option("--project", "-p", help="The project's folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write the project.")] = Path(),
+    template: Annotated[str, typer.Option(help="What kind of data: image.")] = "image",
+    name: Annotated[str, typer.Option(help="The model's name; by default made of the folder's.")] = "",
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+) -> None:
+    """Write a working project: settings, a model, a README."""
+    from trainer.scaffold import write_project
+
+    for path in write_project(folder, template=template, name=name, force=force):
+        typer.echo(path)
+    typer.echo(f"next: edgeferry train --project {folder}", err=True)
+
+
+def train(
+    project: ProjectOption = Path(),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The candidate's folder; default candidates/TIME.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a candidate: verify the data, train, evaluate, validate. Fails, with the candidate kept, if a gate does."""
+    from trainer.console import TerminalProgress
+    from trainer.pipeline import run
+    from trainer.project import load_project
+    from trainer.report import candidate_json, print_candidate, require_passed
+
+    loaded = load_project(project)
+    now = datetime.now(UTC)
+    folder = out or loaded.folder / "candidates" / f"{now:%Y%m%dT%H%M%SZ}"
+    with TerminalProgress() as progress:
+        result = run(loaded, out=folder, now=now, progress=progress)
+    if as_json:
+        typer.echo(candidate_json(result))
+    else:
+        print_candidate(result)
+    require_passed(result)
+
+
+def runs(project: ProjectOption = Path(), *, as_json: JsonOption = False) -> None:
+    """List the project's runs with their figures and verdicts, newest first."""
+    import msgspec
+
+    from trainer.project import load_project
+    from trainer.report import print_runs
+    from trainer.tracking import list_runs
+
+    found = list_runs(load_project(project))
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        print_runs(found)

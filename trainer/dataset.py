@@ -1,0 +1,70 @@
+"""Labelled data in memory: what every source gives and every stage takes.
+
+Legend: B rows, I row indices. Labels are indices into `label_names`; a slice is a name, empty where a row has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    RawInputs = NDArray[Any]
+    Labels = NDArray[np.int64]
+    Indices = NDArray[np.int64]
+    Slices = NDArray[np.str_]
+
+FLEET_SLICE: Final = "fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Raw inputs with labels; `source` says in words where they come from. Arrays are never changed in place."""
+
+    inputs_B: RawInputs
+    labels_B: Labels
+    label_names: tuple[str, ...]
+    slices_B: Slices
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.labels_B)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch axis."""
+        return tuple(int(size) for size in self.inputs_B.shape[1:])
+
+    @property
+    def fleet_mask(self) -> NDArray[np.bool_]:
+        """Which rows (B) were collected from the fleet."""
+        mask: NDArray[np.bool_] = self.slices_B == FLEET_SLICE
+        return mask
+
+    def rows(self, rows_I: Indices) -> Dataset:
+        """The dataset of these rows, in this order."""
+        return Dataset(
+            inputs_B=self.inputs_B[rows_I],
+            labels_B=self.labels_B[rows_I],
+            label_names=self.label_names,
+            slices_B=self.slices_B[rows_I],
+            source=self.source,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSamples:
+    """Samples that devices sent home and somebody labelled; `labels` are names of the release's labels."""
+
+    inputs_B: RawInputs
+    labels: list[str]
+    source: str
+
+
+def no_slices(count: int) -> Slices:
+    """Slice names of `count` rows that belong to none."""
+    return np.full(count, "", dtype="<U1")

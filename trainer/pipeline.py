@@ -1,0 +1,76 @@
+"""The pipeline, as the list of its stages: ingest, verify, split, train, evaluate, validate, keep.
+
+    result = run(load_project(folder), out=folder / "candidates" / "first", now=datetime.now(UTC), progress=Silent())
+
+Nothing trains on data that fail their schema; nothing is left behind at `out` unless the run got to its end; a verdict
+that says no is kept like one that says yes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainer.durable import require_free
+from trainer.record import describe_candidate, describe_lineage, keep_candidate
+from trainer.stages import decide, ingest, judge, split_and_fit, train, verify
+from trainer.tracking import tracked_run
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from trainer.candidate import CandidateResult
+    from trainer.dataset import FleetSamples
+    from trainer.progress import Progress
+    from trainer.project import Project
+    from trainer.validate import Champion
+
+
+def run(
+    project: Project,
+    *,
+    out: Path,
+    now: datetime,
+    progress: Progress,
+    champion: Champion | None = None,
+    extra: FleetSamples | None = None,
+    retrain_request_id: str = "",
+) -> CandidateResult:
+    """Makes a candidate at `out`, a folder that must not exist yet (or be empty).
+
+    The candidate is written whatever the verdict; look at `.candidate.verdict`.
+
+    Raises:
+        ConfigError: a setting or the reviewed schema is unreadable.
+        ConflictError: `out` is taken.
+        DataError: data are missing, corrupt or fail their schema.
+        ModelError: the user's model does not build, train or save.
+        StorageError: a disk is full or cannot be written.
+        UnreachableError: the tracking server does not answer.
+    """
+    require_free(out)
+    progress.stage("ingest")
+    data = ingest(project, extra, progress)
+    progress.stage("verify")
+    schema = verify(project, data, progress)
+    progress.stage("split")
+    prepared = split_and_fit(project, data, schema, progress)
+    progress.stage("train")
+    with tracked_run(project, name=f"{project.name} {now:%Y-%m-%d %H:%M:%S}") as tracked:
+        trained = train(project, prepared, progress)
+        progress.stage("evaluate")
+        judged = judge(prepared, trained)
+        progress.stage("validate")
+        verdict = decide(project, prepared, judged, champion)
+        progress.stage("keep")
+        lineage = describe_lineage(
+            project,
+            prepared,
+            run_id=tracked.run_id,
+            champion_version=champion.version if champion else 0,
+            retrain_request_id=retrain_request_id,
+        )
+        draft = describe_candidate(
+            project, prepared, evaluation=judged.evaluation, verdict=verdict, lineage=lineage, now=now
+        )
+        return keep_candidate(out, project, prepared=prepared, trained=trained, draft=draft, tracked=tracked)

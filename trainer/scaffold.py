@@ -1,0 +1,59 @@
+"""`edgeferry init`: copies a template into a folder, so that the next command is `edgeferry train`."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from fleet_contract.errors import ConfigError, ConflictError
+from fleet_contract.names import parse_name
+from trainer.durable import write_file
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+TEMPLATES: Final = ("image",)
+NAME_MARK: Final = "@NAME@"
+_RENAMED: Final = {"gitignore": ".gitignore"}
+
+
+def write_project(folder: Path, *, template: str, name: str = "", force: bool = False) -> list[Path]:
+    """Writes the files of `template` into `folder`; returns their paths.
+
+    Args:
+        folder: made when it does not exist.
+        template: one of TEMPLATES.
+        name: the model's name; empty takes the folder's.
+        force: overwrite files that exist.
+
+    Raises:
+        ConfigError: no such template.
+        ConflictError: a file exists already; nothing is written.
+        ContractError: `name` is not a name.
+        StorageError: the disk is full or cannot be written.
+    """
+    if template not in TEMPLATES:
+        raise ConfigError(f"template: got {template!r}, expected one of {', '.join(TEMPLATES)}")
+    model_name = parse_name(name or default_name(folder), "model name")
+    sources = {folder / _RENAMED.get(source.name, source.name): source for source in _template_files(template)}
+    existing = sorted(path.name for path in sources if path.exists())
+    if existing and not force:
+        raise ConflictError(
+            f"{folder}: got {', '.join(existing)} there already, expected none of the template's files",
+            hint="name another folder, or overwrite with --force",
+        )
+    for path, source in sources.items():
+        write_file(path, source.read_text(encoding="utf-8").replace(NAME_MARK, model_name).encode())
+    return sorted(sources)
+
+
+def default_name(folder: Path) -> str:
+    """A model name made of the folder's name."""
+    return re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:63].rstrip("-") or "model"
+
+
+def _template_files(template: str) -> list[Traversable]:
+    root = resources.files("trainer") / "templates" / template
+    return [entry for entry in root.iterdir() if entry.is_file()]

@@ -1,0 +1,136 @@
+"""The project file `edgeferry.toml` as types: every key, its default and its limits.
+
+Fractions, not points: 0.01 is one percentage point. An unknown key, a wrong type or a value out of its limits is an
+error (`trainer.strict_toml`); a gate that cannot be read never passes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from fleet_contract.candidate import VariantGates
+from fleet_contract.names import NameStr
+from fleet_contract.preprocessing import Clip, Scale, Standardize, StandardizeEach
+from fleet_contract.release import Fraction
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
+
+DEFAULT_RECIPES = ("tflite-f32", "tflite-int8", "onnx-f32")
+
+
+class StandardizeSetting(Struct, frozen=True, kw_only=True, tag="standardize", tag_field="kind"):
+    """(x - mean) / std per entry of the last axis; what is left out is fitted on the training split."""
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[Annotated[float, Meta(gt=0.0)], ...] | None = None
+
+
+TransformSetting = Scale | StandardizeSetting | StandardizeEach | Clip
+FittedTransform = Scale | Standardize | StandardizeEach | Clip
+
+
+class ProjectSection(Struct, frozen=True, kw_only=True):
+    """`[project]`: the model's name, which is also its family in the registry."""
+
+    name: NameStr
+
+
+class SplitSection(Struct, frozen=True, kw_only=True):
+    """`[data.split]`: shares of the rows, stratified by label. `fleet_test` is the test share of fleet samples."""
+
+    train: Share = 0.7
+    validation: Share = 0.15
+    test: Share = 0.15
+    fleet_test: Share = 0.3
+    seed: Seed = 0
+
+
+class SchemaSection(Struct, frozen=True, kw_only=True):
+    """`[data.schema]`: where the reviewed schema is, relative to the project."""
+
+    path: str = "schema.json"
+
+
+class DataSection(Struct, frozen=True, kw_only=True):
+    """`[data]`: what to train on. `limit` 0 takes all rows; `slices` names an array of the NPZ file.
+
+    `duplicates` says what to do when a test row is also in the training split: `remove` it there, or `refuse`.
+    """
+
+    source: str
+    limit: Count = 0
+    slices: str = ""
+    duplicates: Annotated[str, Meta(pattern=r"^(remove|refuse)\Z")] = "remove"
+    split: SplitSection = SplitSection()
+    schema: SchemaSection = SchemaSection()
+
+
+class PreprocessingSection(Struct, frozen=True, kw_only=True):
+    """`[preprocessing]`: steps from a raw input to what the model eats; they travel with the release."""
+
+    transforms: tuple[TransformSetting, ...] = ()
+
+
+class ModelSection(Struct, frozen=True, kw_only=True):
+    """`[model]`: the file with `build_model` and what is passed to it."""
+
+    file: str = "model.py"
+    hyperparameters: dict[str, bool | int | float | str] = {}
+
+
+class TrainSection(Struct, frozen=True, kw_only=True):
+    """`[train]`: how to fit.
+
+    `early_stopping_patience` counts epochs without a better validation loss, 0 never stops early; `threads` 0 leaves it
+    to TensorFlow; `fleet_share` is the share of fleet samples in an epoch, reached by repeating each at most
+    `fleet_max_repeats` times, the rest being a replay of the base data.
+    """
+
+    epochs: Positive = 20
+    batch_size: Positive = 64
+    learning_rate: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.001
+    early_stopping_patience: Count = 5
+    seed: Seed = 0
+    threads: Count = 0
+    fleet_share: Share = 0.5
+    fleet_max_repeats: Positive = 10
+
+
+class ValidateSection(Struct, frozen=True, kw_only=True):
+    """`[validate]`: the gates of the verdict.
+
+    `champion_alpha` is the level of the exact one-sided McNemar test for "worse than the champion"; slices with fewer
+    than `min_slice_samples` test rows are reported and not gated.
+    """
+
+    min_accuracy: Fraction
+    min_gain_over_baseline: Fraction = 0.05
+    max_champion_regression: Fraction = 0.01
+    champion_alpha: Share = 0.05
+    min_slice_accuracy: Fraction = 0.0
+    min_slice_samples: Positive = 20
+    max_calibration_error: Fraction = 1.0
+
+
+class ConvertSection(Struct, frozen=True, kw_only=True):
+    """`[convert]`: recipes for the converter and the gates of every variant."""
+
+    recipes: Annotated[tuple[NameStr, ...], Meta(min_length=1)] = DEFAULT_RECIPES
+    gates: VariantGates = VariantGates()
+
+
+class ProjectFile(Struct, frozen=True, kw_only=True):
+    """The whole of `edgeferry.toml`."""
+
+    project: ProjectSection
+    data: DataSection
+    preprocessing: PreprocessingSection = PreprocessingSection()
+    model: ModelSection = ModelSection()
+    train: TrainSection = TrainSection()
+    validate: ValidateSection
+    convert: ConvertSection = ConvertSection()

@@ -1,0 +1,92 @@
+"""Seeded, stratified splits: train, validation, test, and a calibration subset of train.
+
+Rules: pure; the same rows, shares and seed give the same split. Every class is in every part. Samples from the fleet
+are split apart from the base data, with their own test share, so that the test set sees the new conditions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from fleet_contract.errors import DataError
+
+if TYPE_CHECKING:
+    from trainer.dataset import Dataset, Indices
+    from trainer.settings import SplitSection
+
+MAX_CALIBRATION_ROWS: Final = 256
+MIN_ROWS_PER_CLASS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Row indices of each part, ascending; no row is in two."""
+
+    train_I: Indices
+    validation_I: Indices
+    test_I: Indices
+
+
+def split_rows(data: Dataset, settings: SplitSection) -> Split:
+    """The split of all rows of `data`.
+
+    Raises:
+        DataError: a class with fewer than three rows of base data.
+    """
+    rng = np.random.default_rng(settings.seed)
+    fleet_B = data.fleet_mask
+    parts = [
+        _cut(rng, _class_rows(data, label, fleet_B), validation=settings.validation, test=settings.test)
+        for label in range(len(data.label_names))
+    ]
+    if fleet_B.any():
+        parts.append(_cut_fleet(rng, np.flatnonzero(fleet_B), settings))
+    return Split(
+        train_I=np.sort(np.concatenate([part.train_I for part in parts])),
+        validation_I=np.sort(np.concatenate([part.validation_I for part in parts])),
+        test_I=np.sort(np.concatenate([part.test_I for part in parts])),
+    )
+
+
+def _class_rows(data: Dataset, label: int, fleet_B: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Indices:
+    rows_I = np.flatnonzero((data.labels_B == label) & ~fleet_B)
+    if len(rows_I) < MIN_ROWS_PER_CLASS:
+        raise DataError(
+            f"{data.source}: class {data.label_names[label]!r}: got {len(rows_I)} rows, "
+            f"expected at least {MIN_ROWS_PER_CLASS}, one for each part of the split"
+        )
+    return rows_I
+
+
+def _cut(rng: np.random.Generator, rows_I: Indices, *, validation: float, test: float) -> Split:
+    """At least one row for each part."""
+    order_I = rng.permutation(rows_I)
+    count = len(order_I)
+    test_count = min(max(1, round(test * count)), count - 2)
+    validation_count = min(max(1, round(validation * count)), count - test_count - 1)
+    return _parts(order_I, test_count, validation_count)
+
+
+def _cut_fleet(rng: np.random.Generator, rows_I: Indices, settings: SplitSection) -> Split:
+    """Parts may be empty: one sample goes to training, two to training and test."""
+    order_I = rng.permutation(rows_I)
+    count = len(order_I)
+    test_count = min(max(1, round(settings.fleet_test * count)), count - 1)
+    return _parts(order_I, test_count, min(round(settings.validation * count), count - test_count - 1))
+
+
+def _parts(order_I: Indices, test_count: int, validation_count: int) -> Split:
+    return Split(
+        test_I=order_I[:test_count],
+        validation_I=order_I[test_count : test_count + validation_count],
+        train_I=order_I[test_count + validation_count :],
+    )
+
+
+def calibration_rows(train_I: Indices, seed: int) -> Indices:
+    """At most 256 rows of the training split, drawn without replacement."""
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.permutation(train_I)[:MAX_CALIBRATION_ROWS])

@@ -1,0 +1,144 @@
+"""The stages of a run up to its verdict, each from what the one before it made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fleet_contract.preprocessing import Transform, apply
+from trainer.evaluate import evaluate
+from trainer.keras_runtime import prepare
+from trainer.leakage import remove_leakage, without_missing
+from trainer.model_file import build_model
+from trainer.replay import mix_epoch
+from trainer.schema import infer_schema, read_schema, write_schema
+from trainer.sources.fleet import merge_fleet
+from trainer.sources.uri import load_source
+from trainer.split import split_rows
+from trainer.train import LabelledInputs, fit_model, score
+from trainer.transforms import fit_transforms
+from trainer.validate import Judged, compare, validate
+from trainer.verify import find_anomalies, finite_rows, require_sound
+
+if TYPE_CHECKING:
+    from fleet_contract.release import Verdict
+    from trainer.dataset import Dataset, FleetSamples, Indices
+    from trainer.progress import Progress
+    from trainer.project import Project
+    from trainer.schema import DataSchema
+    from trainer.split import Split
+    from trainer.train import Fit
+    from trainer.validate import Champion
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Verified data, split, with the preprocessing fitted on the training part."""
+
+    data: Dataset
+    schema: DataSchema
+    parts: Split
+    steps: tuple[Transform, ...]
+
+    def inputs(self, rows_I: Indices) -> LabelledInputs:
+        """These rows as the model eats them."""
+        return LabelledInputs(apply(self.steps, self.data.inputs_B[rows_I]), self.data.labels_B[rows_I])
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A fitted Keras model and how the fit went."""
+
+    model: Any
+    fit: Fit
+
+
+def ingest(project: Project, extra: FleetSamples | None, progress: Progress) -> Dataset:
+    """The project's own data, followed by the fleet's samples where there are any."""
+    data = load_source(project.settings.data, project.folder)
+    progress.remark(f"{len(data)} rows of {list(data.sample_shape)} from {data.source}")
+    if extra is None or len(extra.labels) == 0:
+        return data
+    progress.remark(f"{len(extra.labels)} labelled samples from {extra.source}")
+    return merge_fleet(data, extra)
+
+
+def verify(project: Project, data: Dataset, progress: Progress) -> DataSchema:
+    """The schema that `data` meet: the reviewed one, or one inferred now and left for review.
+
+    Raises:
+        DataError: they do not meet it; an inferred schema is then not written.
+    """
+    reviewed = read_schema(project.schema_path)
+    schema = reviewed or infer_schema(data.rows(np.flatnonzero(~data.fleet_mask)))
+    anomalies = find_anomalies(data, schema)
+    require_sound(anomalies, data.source)
+    for anomaly in anomalies:
+        progress.remark(str(anomaly))
+    if reviewed is None:
+        write_schema(project.schema_path, schema)
+        progress.remark(f"wrote {project.schema_path.name}: review it and keep it under version control")
+    return schema
+
+
+def split_and_fit(project: Project, data: Dataset, schema: DataSchema, progress: Progress) -> Prepared:
+    """Splits without leakage; fits the declared transforms on the training part."""
+    settings = project.settings.data
+    parts = without_missing(split_rows(data, settings.split), finite_rows(data))
+    parts, removed = remove_leakage(data, parts, refuse=settings.duplicates == "refuse")
+    if removed:
+        progress.remark(f"took {removed} copies of validation or test rows out of training and validation")
+    progress.remark(f"{len(parts.train_I)} train, {len(parts.validation_I)} validation, {len(parts.test_I)} test rows")
+    steps = fit_transforms(project.settings.preprocessing.transforms, data.inputs_B[parts.train_I])
+    return Prepared(data=data, schema=schema, parts=parts, steps=steps)
+
+
+def train(project: Project, prepared: Prepared, progress: Progress) -> Trained:
+    """Builds the user's model and fits it."""
+    settings = project.settings.train
+    keras = prepare(seed=settings.seed, threads=settings.threads)
+    model = build_model(
+        project.model_path,
+        prepared.data.sample_shape,
+        len(prepared.data.label_names),
+        project.settings.model.hyperparameters,
+    )
+    epoch_I = mix_epoch(
+        prepared.parts.train_I,
+        prepared.data.fleet_mask,
+        fleet_share=settings.fleet_share,
+        max_repeats=settings.fleet_max_repeats,
+    )
+    fit = fit_model(
+        keras,
+        model,
+        train=prepared.inputs(epoch_I),
+        validation=prepared.inputs(prepared.parts.validation_I),
+        settings=settings,
+        progress=progress,
+    )
+    return Trained(model, fit)
+
+
+def judge(prepared: Prepared, trained: Trained) -> Judged:
+    """Scores of the test part and what they are worth."""
+    test_I = prepared.parts.test_I
+    test = prepared.inputs(test_I)
+    scores_BK = score(trained.model, test.inputs_B)
+    data = prepared.data
+    return Judged(
+        scores_BK=scores_BK,
+        labels_B=test.labels_B,
+        label_names=data.label_names,
+        train_labels_B=data.labels_B[prepared.parts.train_I],
+        evaluation=evaluate(scores_BK, test.labels_B, data.label_names, data.slices_B[test_I]),
+    )
+
+
+def decide(project: Project, prepared: Prepared, judged: Judged, champion: Champion | None) -> Verdict:
+    """The verdict, after the champion, if there is one, has seen the same test rows."""
+    raw_B = prepared.data.inputs_B[prepared.parts.test_I]
+    paired = compare(champion, raw_B, judged) if champion else None
+    return validate(judged, project.settings.validate, paired)

@@ -1,0 +1,185 @@
+"""Run metadata in MLflow: a local SQLite file in the project, or whatever `MLFLOW_TRACKING_URI` names.
+
+MLflow takes two to three seconds to import, so this happens only here and only when a run starts. Its telemetry to
+another host is switched off.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from fleet_contract.codec import UtcTime
+from fleet_contract.errors import EdgeferryError, MissingExtraError, StorageError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from trainer.project import Project
+
+MAX_LISTED_RUNS: Final = 1000
+MAX_PARAM_CHARS: Final = 500
+_NOT_IN_A_KEY: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
+
+
+class RunSummary(Struct, frozen=True, kw_only=True):
+    """A line of `edgeferry runs`. `passed` is None while there is no verdict."""
+
+    run_id: str
+    name: str
+    started_at: UtcTime
+    status: str
+    accuracy: float | None = None
+    passed: bool | None = None
+    data_source: str = ""
+    data_snapshot_sha256: str = ""
+    retrain_request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """An open run; `run_id` is what lineage names."""
+
+    client: Any
+    run_id: str
+
+    def log(
+        self,
+        *,
+        params: Mapping[str, object] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
+        """Adds to the run's record; names are made fit for MLflow."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        at_ms = int(datetime.now(UTC).timestamp() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(_key(name), value, at_ms, step) for name, value in (metrics or {}).items()],
+            params=[Param(_key(name), str(value)[:MAX_PARAM_CHARS]) for name, value in (params or {}).items()],
+            tags=[RunTag(_key(name), value) for name, value in (tags or {}).items()],
+        )
+
+    def keep(self, path: Path) -> None:
+        """Stores a copy of the file as an artifact of the run."""
+        self.client.log_artifact(self.run_id, str(path))
+
+
+def _key(name: str) -> str:
+    return _NOT_IN_A_KEY.sub("_", name)
+
+
+@contextmanager
+def tracked_run(project: Project, *, name: str) -> Iterator[TrackedRun]:
+    """A run that ends FINISHED with the block, FAILED with an error in it, KILLED when it is interrupted.
+
+    Raises:
+        MissingExtraError: MLflow is not installed.
+        StorageError: the local database cannot be written.
+        UnreachableError: the tracking server does not answer.
+    """
+    with _translated(project):
+        client = _client(project)
+        run = TrackedRun(client, client.create_run(_experiment(client, project), run_name=name).info.run_id)
+        try:
+            yield run
+        except Exception as error:
+            run.log(tags={"error": f"{type(error).__name__}: {error}"[:MAX_PARAM_CHARS]})
+            client.set_terminated(run.run_id, "FAILED")
+            raise
+        except BaseException:
+            client.set_terminated(run.run_id, "KILLED")
+            raise
+        client.set_terminated(run.run_id, "FINISHED")
+
+
+def list_runs(project: Project) -> list[RunSummary]:
+    """The project's runs, newest first, at most 1000; empty before the first.
+
+    Raises:
+        MissingExtraError: MLflow is not installed.
+        StorageError: the local database cannot be read.
+        UnreachableError: the tracking server does not answer.
+    """
+    if not _server_uri() and not _database(project).exists():
+        return []
+    with _translated(project):
+        client = _client(project)
+        experiment = client.get_experiment_by_name(project.name)
+        if experiment is None:
+            return []
+        found = client.search_runs([experiment.experiment_id], max_results=MAX_LISTED_RUNS)
+        return [_summary(run) for run in found]
+
+
+def _summary(run: Any) -> RunSummary:
+    tags = run.data.tags
+    return RunSummary(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+        status=run.info.status,
+        accuracy=run.data.metrics.get("test.accuracy"),
+        passed={"passed": True, "failed": False}.get(tags.get("verdict", "")),
+        data_source=tags.get("data_source", ""),
+        data_snapshot_sha256=tags.get("data_snapshot_sha256", ""),
+        retrain_request_id=tags.get("retrain_request_id", ""),
+    )
+
+
+def _server_uri() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI", "")
+
+
+def _database(project: Project) -> Path:
+    return project.state_folder / "mlflow.db"
+
+
+def _client(project: Project) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    try:
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise MissingExtraError.for_extra("trainer", "mlflow") from error
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if _server_uri():
+        return MlflowClient(_server_uri())
+    project.state_folder.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(f"sqlite:///{_database(project)}")
+
+
+def _experiment(client: Any, project: Project) -> str:
+    """The project's experiment; two first runs at once may both try to create it."""
+    known = client.get_experiment_by_name(project.name)
+    if known is not None:
+        return str(known.experiment_id)
+    location = None if _server_uri() else (project.state_folder / "artifacts").as_uri()
+    return str(client.create_experiment(project.name, artifact_location=location))
+
+
+@contextmanager
+def _translated(project: Project) -> Iterator[None]:
+    """MLflow's own errors as ours; every other one passes unchanged."""
+    try:
+        yield
+    except EdgeferryError:
+        raise
+    except Exception as error:
+        if not type(error).__module__.startswith(("mlflow.", "sqlalchemy.")):
+            raise
+        if _server_uri():
+            raise UnreachableError(f"MLflow at {_server_uri()}: {error}", hint="see MLFLOW_TRACKING_URI") from error
+        raise StorageError(f"{_database(project)}: {error}") from error
