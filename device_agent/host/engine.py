@@ -37,11 +37,11 @@ class NonFiniteError(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What one run gave: the raw batch, its preprocessed form, and the scores."""
+    """What one run gave: the raw batch (B first), its preprocessed form (B first), and the scores (BK)."""
 
-    raw_B: NDArray[np.generic]
-    input_B: NDArray[np.float32]
-    scores_BK: NDArray[np.float32]
+    raw: NDArray[np.generic]
+    preprocessed: NDArray[np.float32]
+    scores: NDArray[np.float32]
 
 
 class Engine:

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GoldenVectors:
-    """Raw inputs and the reference scores for them."""
+    """Raw inputs (B first) and the reference scores for them (BK)."""
 
-    inputs_B: NDArray[np.generic]
-    outputs_BK: NDArray[np.float32]
+    inputs: NDArray[np.generic]
+    outputs: NDArray[np.float32]
 
     def first(self, rows: int) -> GoldenVectors:
         """Only the first `rows` vectors."""
-        return GoldenVectors(self.inputs_B[:rows], self.outputs_BK[:rows])
+        return GoldenVectors(self.inputs[:rows], self.outputs[:rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ def load_golden(path: Path, manifest: ReleaseManifest) -> GoldenVectors:
     try:
         with np.load(path, allow_pickle=False) as archive:
             golden = GoldenVectors(archive["inputs"], archive["outputs"].astype(np.float32, copy=False))
-        check_batch(golden.inputs_B, manifest.inputs[0])
-        check_batch(golden.outputs_BK, manifest.outputs[0])
+        check_batch(golden.inputs, manifest.inputs[0])
+        check_batch(golden.outputs, manifest.outputs[0])
     except (OSError, ValueError, KeyError, EOFError, ContractError) as error:
         raise ModelError(f"golden vectors of {manifest.model} v{manifest.version}: {error}") from error
-    if len(golden.inputs_B) != len(golden.outputs_BK):
+    if len(golden.inputs) != len(golden.outputs):
         raise ModelError(
             f"golden vectors of {manifest.model} v{manifest.version}: "
-            f"got {len(golden.inputs_B)} inputs and {len(golden.outputs_BK)} outputs, expected as many"
+            f"got {len(golden.inputs)} inputs and {len(golden.outputs)} outputs, expected as many"
         )
     return golden
 
@@ -80,10 +80,8 @@ def replay(engine: Engine, golden: GoldenVectors) -> GoldenOutcome:
     Raises:
         ModelError: a run failed or gave a value that is not finite.
     """
-    scores_BK = np.concatenate(
-        [engine.infer(golden.inputs_B[row : row + 1]).scores_BK for row in range(len(golden.inputs_B))]
-    )
+    scores_BK = np.concatenate([engine.infer(golden.inputs[row : row + 1]).scores for row in range(len(golden.inputs))])
     return GoldenOutcome(
-        max_abs_error=float(np.abs(scores_BK - golden.outputs_BK).max()),
-        agreement=float((scores_BK.argmax(axis=1) == golden.outputs_BK.argmax(axis=1)).mean()),
+        max_abs_error=float(np.abs(scores_BK - golden.outputs).max()),
+        agreement=float((scores_BK.argmax(axis=1) == golden.outputs.argmax(axis=1)).mean()),
     )

@@ -29,7 +29,8 @@ def as_stored(raw_B: NDArray[np.generic], spec: TensorSpec) -> NDArray[np.generi
     if raw_B.dtype == target:
         return raw_B
     if target.kind == "f" and raw_B.dtype.kind in "biuf":
-        return raw_B.astype(target)
+        with np.errstate(over="ignore"):
+            return raw_B.astype(target)
     if target.kind in "iu" and raw_B.dtype.kind in "biu":
         limits = np.iinfo(target)
         if raw_B.size == 0 or (int(raw_B.min()) >= limits.min and int(raw_B.max()) <= limits.max):

@@ -50,7 +50,7 @@ class OnnxSession:
         try:
             parts = [self._run_rows(input_B[row : row + self._rows]) for row in range(0, len(input_B), self._rows)]
             return np.concatenate(parts)
-        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base but Exception
+        except Exception as error:  # onnxruntime's errors share no other base
             raise ModelError(f"running {self._title}: {error}") from error
 
     def _run_rows(self, input_B: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -76,7 +76,7 @@ def open_file(path: Path, variant: Variant, *, threads: int, module: str) -> Onn
         return OnnxSession(session, variant)
     except ModelError:
         raise
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base but Exception
+    except Exception as error:  # onnxruntime's errors share no other base
         raise ModelError(
             f"loading {variant.id} with {module}: {error}", hint="the file needs another version of the runtime"
         ) from error

@@ -90,8 +90,10 @@ class WindowSums:
         """Sums up the buffered frames and lets go of them."""
         if not self._inputs:
             return
-        scores_BK = np.concatenate(self._scores)
-        signals_BS = frame_signals(np.concatenate(self._inputs), scores_BK).astype(np.float64)
+        inputs_B, scores_BK = np.concatenate(self._inputs), np.concatenate(self._scores)
+        latencies_ms = np.asarray(self._latencies_ms, np.float64)
+        self._empty_buffer()
+        signals_BS = frame_signals(inputs_B, scores_BK).astype(np.float64)
         self._count += len(signals_BS)
         self._sums_S += signals_BS.sum(axis=0)
         self._squares_S += np.square(signals_BS).sum(axis=0)
@@ -99,9 +101,7 @@ class WindowSums:
         for row, (edges, column) in enumerate(zip(self._edges, self._columns, strict=True)):
             bins = np.searchsorted(edges, signals_BS[:, column], side="right")
             self._histograms[row] += np.bincount(bins, minlength=HISTOGRAM_BINS)
-        bins = latency_bins(np.asarray(self._latencies_ms, np.float64))
-        self._latency += np.bincount(bins, minlength=LATENCY_BINS)
-        self._empty_buffer()
+        self._latency += np.bincount(latency_bins(latencies_ms), minlength=LATENCY_BINS)
 
     def close(self, *, started_s: float, duration_s: float, board: Board, probation: bool) -> NDArray[np.void]:
         """The window as one record, with `seq` 0; the next window starts empty."""
