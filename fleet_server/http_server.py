@@ -85,9 +85,7 @@ async def serving(application: Any, listening: socket.socket, config: ServerConf
     server = _Uvicorn(settings)
     task = asyncio.create_task(server.serve(sockets=[listening]), name="http")
     try:
-        while not server.started and not task.done():
-            await asyncio.sleep(0.01)
-        yield
+        yield  # the socket listens already: who connects before uvicorn is up waits in its backlog
     finally:
         server.should_exit = True
         await task
