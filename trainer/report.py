@@ -42,7 +42,7 @@ def require_passed(result: CandidateResult) -> None:
     if failed:
         raise GateError(
             f"candidate {result.folder}: got {'; '.join(failed)}",
-            hint="the candidate is kept with its verdict; improve the data or the model, or change [validate] on record",
+            hint="the candidate is kept with its verdict; improve the data or the model, or change [validate]",
         )
 
 
@@ -61,8 +61,9 @@ def print_runs(runs: list[RunSummary]) -> None:
     for run in runs:
         accuracy = "" if run.accuracy is None else f"{run.accuracy:.4f}"
         verdict = {True: "passed", False: "failed", None: ""}[run.passed]
+        started = f"{run.started_at:%Y-%m-%d %H:%M:%S}"
         table.add_row(
-            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            started,
             run.run_id[:12],
             run.status,
             accuracy,
