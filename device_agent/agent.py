@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from device_agent.commands import Commands
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from device_agent.slot_steps import Decide
     from device_agent.surroundings import Surroundings
+    from fleet_contract.desired import SlotDesired
 
 CLEAN: Final = "clean_end"
 MAX_SLOTS: Final = 8
@@ -128,7 +128,7 @@ class Agent:
             if runner is None:
                 record = SlotRecord(slot=slot.slot, since=self._around.clock.now())
                 runner = self._add_runner(record, clean=True)
-            runner.offer(partial(want, desired=slot))
+            runner.offer(_wanting(slot))
         self._reporter.changed()
 
     def _apply_policies(self, desired: Desired | None) -> None:
@@ -199,6 +199,10 @@ class Agent:
         if not task.cancelled() and task.exception() is not None:
             _log.critical("agent task broke", exc_info=task.exception())
             self._failed.set()
+
+
+def _wanting(slot: SlotDesired) -> Decide:
+    return lambda record, now: want(record, slot, now)
 
 
 async def _despite_storage(work: Callable[[], Coroutine[None, None, None]]) -> None:

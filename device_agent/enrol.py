@@ -67,7 +67,7 @@ def parse_claim(token: str) -> Claim:
     parts = token.strip().split(".")
     if len(parts) != 3 or parts[0] != CLAIM_PREFIX or not parts[1] or not is_sha256(parts[2]):
         raise ConfigError(
-            f"claim: got {len(token)} characters of another form, expected {CLAIM_PREFIX}.<secret>.<SHA-256 of the root>",
+            f"claim: got {len(token)} characters of another form, expected {CLAIM_PREFIX}.<secret>.<sha256>",
             hint="copy the whole token that `edgeferry device claim` printed",
         )
     return Claim(token.strip(), parts[2])

@@ -20,7 +20,7 @@ from fleet_contract.deployment import (
     DeploymentEvent,
     DeploymentState,
 )
-from fleet_contract.errors import EdgeferryError, StorageError
+from fleet_contract.errors import EdgeferryError, ModelError, StorageError
 from fleet_contract.messages import Event
 
 if TYPE_CHECKING:
@@ -112,7 +112,11 @@ class SlotRunner:
             return
         if record.previous is None or record.state not in RESTING:
             return
-        await self.serving.serve(record.previous, probation=False)
+        try:
+            await self.serving.serve(record.previous, probation=False)
+        except ModelError:
+            _log.exception("previous release does not start either slot=%s", record.slot)
+            return
         await self._take(fell_back(record, describe(error), now))
 
     async def _carry_out(self, action: DeploymentAction) -> DeploymentAction:
