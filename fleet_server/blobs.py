@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from fleet_contract.errors import ContractError, DataError, NotFoundError, StorageError
 from fleet_contract.names import parse_sha256
@@ -42,6 +42,7 @@ class Upload(Protocol):
         ...
 
 
+@runtime_checkable
 class Blobs(Protocol):
     """Where blobs are."""
 

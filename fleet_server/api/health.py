@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz`, `/metrics`: for the machines that watch the server."""
 
+import asyncio
 from typing import Any
 
 from litestar import Response, get
@@ -18,23 +19,23 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get(["/readyz", "/api/v1/readyz"], opt=PUBLIC, sync_to_thread=True)
-def readyz(readiness: Readiness) -> Response[dict[str, Any]]:
+@get(["/readyz", "/api/v1/readyz"], opt=PUBLIC)
+async def readyz(readiness: Readiness) -> Response[dict[str, Any]]:
     """200 when everything works that requests need, else 503 with what does not."""
-    missing = readiness.missing()
+    missing = await asyncio.to_thread(readiness.missing)
     return Response({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)
 
 
-@get(METRICS_PATHS, opt=needs(Role.VIEWER), sync_to_thread=True)
-def private_metrics(metrics: Metrics) -> Response[bytes]:
+@get(METRICS_PATHS, opt=needs(Role.VIEWER))
+async def private_metrics(metrics: Metrics) -> Response[bytes]:
     """Figures for Prometheus, for callers with a token."""
-    return Response(metrics.exposition(), media_type=metrics.media_type)
+    return Response(await asyncio.to_thread(metrics.exposition), media_type=metrics.media_type)
 
 
-@get(METRICS_PATHS, opt=PUBLIC, sync_to_thread=True)
-def public_metrics(metrics: Metrics) -> Response[bytes]:
+@get(METRICS_PATHS, opt=PUBLIC)
+async def public_metrics(metrics: Metrics) -> Response[bytes]:
     """Figures for Prometheus, where the configuration makes them public."""
-    return Response(metrics.exposition(), media_type=metrics.media_type)
+    return Response(await asyncio.to_thread(metrics.exposition), media_type=metrics.media_type)
 
 
 HANDLERS = (healthz, readyz)

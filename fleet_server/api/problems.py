@@ -78,7 +78,8 @@ def on_edgeferry_error(request: Request[Any, Any, Any], error: EdgeferryError) -
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answers what the framework refuses: no such path, a malformed body, too large a body."""
-    del request
+    if error.status_code >= 500:
+        log.error("request failed path=%s", request.url.path, exc_info=error)
     detail = error.detail
     if error.extra:
         detail = f"{detail}: {msgspec.json.encode(error.extra).decode()}"
