@@ -79,5 +79,5 @@ class IngestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How messages are gathered into one commit, and how many may wait."""
 
     flush_messages: Count = 500
-    flush_s: Positive = 0.2
+    flush_s: Positive = 0.02
     queue_messages: Count = 10_000

@@ -15,8 +15,8 @@ from fleet_contract.api import BrokerAddress
 from fleet_contract.codec import MAX_DOCUMENT_BYTES
 from fleet_contract.errors import ConfigError, MissingExtraError
 from fleet_server.broker.child import BrokerChild, free_port
-from fleet_server.broker.files import write_atomic
 from fleet_server.broker.running import Credentials, RunningBroker
+from fleet_server.durable import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def start_embedded(*, state_dir: Path, host: str, port: int, why: str) -> Runnin
     host, port = ("127.0.0.1" if host == "localhost" else host), port or free_port(host)
     config = state_dir / "broker" / "embedded.toml"
     text = _TOML.format(host=host, port=port, max_payload_bytes=2 * MAX_DOCUMENT_BYTES)
-    write_atomic(config, text.encode())
+    write_file(config, text.encode(), mode=0o600)
     child = BrokerChild(
         [sys.executable, "-P", "-c", _RUN, str(config)],
         host=host,

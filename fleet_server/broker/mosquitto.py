@@ -18,8 +18,8 @@ from fleet_contract.errors import ConfigError
 from fleet_contract.topics import PREFIX, TABLE, Sender, device_topic, server_status_topic
 from fleet_server.broker.certificates import Issuer
 from fleet_server.broker.child import BrokerChild, free_port
-from fleet_server.broker.files import write_atomic
 from fleet_server.broker.running import GATEWAY_CLIENT_ID, Credentials, RunningBroker
+from fleet_server.durable import write_file
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -115,7 +115,7 @@ def _write_files(folder: Path, tls: BrokerTls, *, host: str, port: int, tenant: 
         "acl": access_list(tenant).encode(),
         "mosquitto.conf": conf.encode(),
     }.items():
-        write_atomic(folder / name, data)
+        write_file(folder / name, data, mode=0o600)
     return Credentials(ca_cert=folder / "ca.crt", cert=folder / "gateway.crt", key=folder / "gateway.pem")
 
 

@@ -1,0 +1,1 @@
+"""The gateway between MQTT and the server: messages in, desired documents and commands out."""
