@@ -11,7 +11,7 @@ from fleet_contract.errors import ContractError, NotFoundError
 from fleet_server.api.access import needs
 from fleet_server.api.byte_ranges import ByteRange, UnsatisfiableRangeError, chosen_range
 from fleet_server.audit import Audit
-from fleet_server.blobs import Blobs
+from fleet_server.blobs import CHUNK_BYTES, Blobs
 from fleet_server.clock import Clock
 from fleet_server.config import ServerConfig
 
@@ -55,7 +55,7 @@ async def put_blob(
     if await asyncio.to_thread(blobs.size_bytes, sha256) is not None:
         return
     upload = await asyncio.to_thread(blobs.begin)
-    received = 0
+    received, gathered = 0, bytearray()
     try:
         async for chunk in request.stream():
             received += len(chunk)
@@ -63,7 +63,11 @@ async def put_blob(
                 raise ContractError.mismatch(
                     "blob", got=f"more than {config.max_blob_bytes} bytes", expected="at most max_blob_bytes"
                 )
-            await asyncio.to_thread(upload.write, chunk)
+            gathered += chunk
+            if len(gathered) >= CHUNK_BYTES:
+                await asyncio.to_thread(upload.write, bytes(gathered))
+                gathered.clear()
+        await asyncio.to_thread(upload.write, bytes(gathered))
         await asyncio.to_thread(upload.finish, sha256)
     finally:
         await asyncio.to_thread(upload.abandon)
