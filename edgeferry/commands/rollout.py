@@ -11,11 +11,11 @@ import typer
 
 from edgeferry.commands.device import parse_pairs
 from edgeferry.output import print_json, print_table, show_time
+from edgeferry.rollout_plan import read_plan
 from edgeferry.session import DEFAULT_SERVER, AsJson, Server, Token, connect
-from fleet_contract.api import RolloutCreate, RolloutView
-from fleet_contract.codec import decode_toml
+from fleet_contract.api import RolloutView
 from fleet_contract.errors import ConfigError, GateError
-from fleet_contract.rollout import ROLLOUT_ENDED, OnFailure, RolloutState, StagePlan
+from fleet_contract.rollout import ROLLOUT_ENDED, OnFailure, RolloutState
 
 if TYPE_CHECKING:
     from fleet_client import FleetClient
@@ -26,25 +26,18 @@ Release = Annotated[str, typer.Argument(metavar="MODEL[@VERSION]", help="Version
 RolloutId = Annotated[str, typer.Argument(help="The rollout's id.")]
 
 
-class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A TOML file for `--plan`: `[[stages]]` tables and the three policies."""
-
-    stages: tuple[StagePlan, ...] = ()
-    probation: dict[str, float] = {}
-    preflight: dict[str, float] = {}
-    download: dict[str, int] = {}
-
-
 @app.command()
 def start(
     release: Release,
     *,
     plan: Annotated[Path | None, typer.Option(help="TOML file with stages and policies.")] = None,
-    slot: Annotated[str, typer.Option(help="Slot on the devices.")] = "main",
+    slot: Annotated[str, typer.Option(help="Slot on the devices; main unless told.")] = "",
     select: Annotated[
         list[str] | None, typer.Option("--select", help="key=value; label or hardware; repeatable.")
     ] = None,
-    on_failure: Annotated[OnFailure, typer.Option(help="What a failed stage does.")] = OnFailure.ROLL_BACK,
+    on_failure: Annotated[
+        OnFailure | None, typer.Option(help="What a failed stage does; roll-back unless told.")
+    ] = None,
     approval: Annotated[bool, typer.Option("--approval", help="Wait for `rollout approve`.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     server: Server = DEFAULT_SERVER,
@@ -57,12 +50,12 @@ def start(
     wanted = client.release(model, version) if version else next(client.releases(model=model), None)
     if wanted is None:
         raise ConfigError(f"model {model!r} has no release", hint="edgeferry release list")
-    request = msgspec.structs.replace(
-        _plan(plan, wanted.model, wanted.version),
-        slot=slot,
-        selector=parse_pairs(select or []),
-        on_failure=on_failure,
-        approval=approval,
+    chosen = read_plan(plan)
+    changes: dict[str, object] = {"selector": parse_pairs(select)} if select else {}
+    changes |= {"slot": slot} if slot else {}
+    changes |= {"on_failure": on_failure} if on_failure else {}
+    request = msgspec.structs.replace(chosen, approval=approval or chosen.approval, **changes).request(
+        wanted.model, wanted.version
     )
     view = client.start_rollout(request)
     if watch:
@@ -148,21 +141,6 @@ def abort(rollout: RolloutId, *, server: Server = DEFAULT_SERVER, token: Token =
 def roll_back(rollout: RolloutId, *, server: Server = DEFAULT_SERVER, token: Token = "") -> None:
     """Take every device back to what it ran before."""
     _show(connect(server, token).steer_rollout(rollout, "roll-back"), as_json=False)
-
-
-def _plan(path: Path | None, model: str, version: int) -> RolloutCreate:
-    """A request with the plan's stages and policies, the defaults where it has none or there is no plan."""
-    if path is None:
-        return RolloutCreate(model=model, version=version)
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ConfigError(f"cannot read the plan {path}: {error.strerror}") from error
-    plan = msgspec.to_builtins(decode_toml(text, PlanFile, source=str(path)))
-    try:
-        return msgspec.convert({"model": model, "version": version, **plan}, RolloutCreate)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
 
 
 def _follow(client: FleetClient, view: RolloutView, *, quiet: bool) -> RolloutView:

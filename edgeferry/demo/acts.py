@@ -112,12 +112,7 @@ class Stage:
             timeout_s=40.0,
         )
         narrator.say(f"{len(DEVICES)} devices enrolled with one-time claims, each an agent process of its own")
-        first = [device.device_id for device in world.devices().values()]
-        narrator.expect("all five are in the fleet", holds=sorted(first) == sorted(kind.device_id for kind in DEVICES))
-        rollout = world.begin_rollout(version)
-        wait_for("the first hosts", lambda: any(world.ports().values()), timeout_s=60.0)
-        world.follow_with_cameras(rollout)
-        ended = world.client().rollout(rollout)
+        ended = world.roll_out(version)
         narrator.mark(f"v{version} {ended.state}")
         narrator.expect("v1 passed canary and all", holds=ended.state is RolloutState.COMPLETED, detail=ended.reason)
         narrator.expect("five devices serve v1", holds=set(world.running().values()) == {version})

@@ -27,14 +27,14 @@ class Recipe:
 
     transform: str
     filters: int
-    dense: int
+    dropout: float
     epochs: int
     learning_rate: float
     min_accuracy: float
 
 
-FIRST: Final = Recipe(transform=SCALE, filters=4, dense=8, epochs=4, learning_rate=0.002, min_accuracy=0.5)
-BETTER: Final = replace(FIRST, filters=16, dense=48, epochs=16, learning_rate=0.003, min_accuracy=0.8)
+FIRST: Final = Recipe(transform=SCALE, filters=3, dropout=0.1, epochs=4, learning_rate=0.002, min_accuracy=0.5)
+BETTER: Final = replace(FIRST, filters=16, dropout=0.2, epochs=14, learning_rate=0.003, min_accuracy=0.8)
 BAD: Final = replace(BETTER, transform=FRAGILE)
 
 
@@ -53,7 +53,7 @@ transforms = [{transform}]
 
 [model.hyperparameters]
 filters = {recipe.filters}
-dense = {recipe.dense}
+dropout = {recipe.dropout}
 
 [train]
 epochs = {recipe.epochs}

@@ -47,11 +47,9 @@ STAGES: Final = (
 SERVER_CONFIG: Final = """\
 state_dir = "{state}"
 keys_dir = "{keys}"
+http_port = {port}
 broker = "{broker}"
-
-[http]
-host = "127.0.0.1"
-port = {port}
+broker_port = {broker_port}
 
 [telemetry]
 window_s = 1.0
@@ -81,6 +79,7 @@ class World:
     images: Field
     broker: str
     port: int = field(default_factory=free_port)
+    broker_port: int = field(default_factory=free_port)
     cameras: dict[str, Camera] = field(default_factory=dict)
 
     @property
@@ -106,7 +105,13 @@ class World:
         """Starts the fleet server and waits until it is ready."""
         config = self.folder / "server.toml"
         config.write_text(
-            SERVER_CONFIG.format(state=self.folder / "server", keys=self.keys, broker=self.broker, port=self.port)
+            SERVER_CONFIG.format(
+                state=self.folder / "server",
+                keys=self.keys,
+                broker=self.broker,
+                port=self.port,
+                broker_port=self.broker_port,
+            )
         )
         self.processes.start("server", ["-m", "edgeferry", "server", "--config", str(config)])
         probe = FleetClient(self.url, tries=1, timeout_s=2.0)
@@ -122,7 +127,9 @@ class World:
 
     def enrol(self, kind: DeviceKind) -> None:
         """Claims a device and starts its agent as a process of its own."""
-        claim = self.client().claim(ClaimCreate(device_id=kind.device_id, labels={"sampling": "allowed"}))
+        claim = self.client().claim(
+            ClaimCreate(device_id=kind.device_id, labels={"sampling": "allowed", "site": kind.device_id})
+        )
         config = self.folder / f"{kind.device_id}.toml"
         runtimes = ", ".join(f'"{runtime}"' for runtime in kind.runtimes)
         config.write_text(
@@ -156,7 +163,7 @@ class World:
     def start_cameras(self) -> None:
         """One camera a device, which sends frames from now on."""
         for number, (name, port) in enumerate(sorted(self.ports().items())):
-            if name not in self.cameras:
+            if port and name not in self.cameras:
                 camera = Camera(port, MODEL, self.images.stream_BHWC, seed=number, pause_s=0.09)
                 self.cameras[name] = camera
                 camera.start()
@@ -166,17 +173,14 @@ class World:
         for camera in self.cameras.values():
             camera.stop()
 
-    def roll_out(self, version: int, *, select: dict[str, str] | None = None, one_stage: bool = False) -> RolloutView:
-        """Starts a rollout and follows it to its end."""
+    def roll_out(self, version: int, *, select: dict[str, str] | None = None) -> RolloutView:
+        """Starts a rollout and follows it to its end, with a camera on every device that serves."""
         client = self.client()
-        view = client.start_rollout(
-            RolloutCreate(
-                model=MODEL,
-                version=version,
-                stages=STAGES[1:] if one_stage else STAGES,
-                selector=select or {},
-                probation=PROBATION,
-            )
-        )
-        wait_for(f"rollout of v{version}", lambda: client.rollout(view.id).state in ROLLOUT_ENDED, timeout_s=90.0)
-        return client.rollout(view.id)
+        request = RolloutCreate(model=MODEL, version=version, stages=STAGES, selector=select or {}, probation=PROBATION)
+        rollout = client.start_rollout(request).id
+        wait_for(f"rollout of v{version}", lambda: self._has_ended(client, rollout), timeout_s=90.0)
+        return client.rollout(rollout)
+
+    def _has_ended(self, client: FleetClient, rollout: str) -> bool:
+        self.start_cameras()
+        return client.rollout(rollout).state in ROLLOUT_ENDED
