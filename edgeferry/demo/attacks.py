@@ -1,14 +1,15 @@
-"""Two attackers: one swaps a model's bytes in the server's storage, one owns the broker and rewrites a desired document."""
+"""Two attackers: one swaps a model's bytes in the server's storage, one owns the broker and forges a document."""
 
 from __future__ import annotations
 
 import base64
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeferry.demo.iterations import MODEL
 from edgeferry.demo.processes import wait_for
@@ -96,12 +97,12 @@ class Intruder:
     """Somebody who owns the broker: connected with the gateway's own credentials where there are any."""
 
     def __init__(self, world: World) -> None:
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "intruder", protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "intruder", protocol=mqtt.MQTTv5)
         self._world = world
         self._message = threading.Event()
         self._payload = b""
 
-    def __enter__(self) -> Intruder:
+    def __enter__(self) -> Self:
         stolen = self._world.folder / "server" / "broker"
         if (stolen / "gateway.crt").exists():
             self._client.tls_set(str(stolen / "ca.crt"), str(stolen / "gateway.crt"), str(stolen / "gateway.pem"))
@@ -130,5 +131,5 @@ class Intruder:
         self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(10.0)
 
     def _take(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
-        self._payload = message.payload
+        self._payload = bytes(message.payload)
         self._message.set()

@@ -11,7 +11,6 @@ from edgeferry.demo.camera import spoil
 from edgeferry.demo.inference import accuracy
 from edgeferry.demo.iterations import BETTER, MODEL, project_text
 from edgeferry.demo.processes import wait_for
-from edgeferry.demo.world import PROBATION, STAGES
 from fleet_contract.api import AlertView, RetrainState, RetrainView
 from fleet_contract.rollout import ROLLOUT_ENDED, RolloutState
 
@@ -117,12 +116,10 @@ def known_labels(images_BHWC: NDArray[np.uint8], labels: tuple[str, ...]) -> dic
 def _retrain(world: World, narrator: Narrator, workshop: Workshop, request: RetrainView) -> int:
     largest = int(world.images.stream_BHWC.max())
     (workshop.project / "edgeferry.toml").write_text(project_text(BETTER, largest_value=largest))
-    plan = world.folder / "plan.toml"
-    plan.write_bytes(_plan_toml())
     started_s = narrator.now_s()
     workshop.command(
         "worker",
-        *("worker", "--once", "--poll-s", "0.5", "--project", str(workshop.project), "--plan", str(plan)),
+        *("worker", "--once", "--poll-s", "0.5", "--project", str(workshop.project), "--plan", str(world.plan_file)),
         *("--key", str(workshop.release_key), "--server", world.url, "--token", f"@{world.token_file}"),
     )
     client = world.client()
@@ -143,9 +140,3 @@ def _retrain(world: World, narrator: Narrator, workshop: Workshop, request: Retr
         detail=ended.reason,
     )
     return done.result_version
-
-
-def _plan_toml() -> bytes:
-    import msgspec
-
-    return msgspec.toml.encode({"stages": STAGES, "probation": PROBATION})

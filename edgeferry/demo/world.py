@@ -9,11 +9,10 @@ from edgeferry.demo.camera import Camera
 from edgeferry.demo.iterations import MODEL
 from edgeferry.demo.processes import Processes, free_port, wait_for
 from fleet_client import FleetClient
-from fleet_contract.api import ClaimCreate, DeviceView, RolloutCreate, RolloutView
-from fleet_contract.desired import ProbationPolicy
+from fleet_contract.api import ClaimCreate, DeviceView, RolloutView
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import EdgeferryError, UnreachableError
-from fleet_contract.rollout import ROLLOUT_ENDED, StageGate, StagePlan
+from fleet_contract.rollout import ROLLOUT_ENDED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,11 +38,27 @@ DEVICES: Final = (
     DeviceKind("jetson-yard", "jetson", (Runtime.ONNX,)),
 )
 
-PROBATION: Final = ProbationPolicy(min_duration_s=2.0, max_duration_s=60.0, min_inferences=40)
-STAGES: Final = (
-    StagePlan(name="canary", count=2, stratify=False, soak_s=1.0, step_timeout_s=60.0, gate=StageGate(max_failures=0)),
-    StagePlan(name="all", fraction=1.0, soak_s=1.0, step_timeout_s=60.0, gate=StageGate(max_failures=0)),
-)
+PLAN: Final = """\
+[[stages]]
+name = "canary"
+count = 2
+stratify = false
+soak_s = 1.0
+step_timeout_s = 60.0
+gate = { max_failures = 0 }
+
+[[stages]]
+name = "all"
+fraction = 1.0
+soak_s = 1.0
+step_timeout_s = 60.0
+gate = { max_failures = 0 }
+
+[probation]
+min_duration_s = 2.0
+max_duration_s = 60.0
+min_inferences = 40
+"""
 SERVER_CONFIG: Final = """\
 state_dir = "{state}"
 keys_dir = "{keys}"
@@ -97,12 +112,18 @@ class World:
         """The first administrator's token."""
         return self.folder / "server" / "admin.token"
 
+    @property
+    def plan_file(self) -> Path:
+        """How the demo rolls out: quick stages and a short probation."""
+        return self.folder / "plan.toml"
+
     def client(self) -> FleetClient:
         """A client with the administrator's token."""
         return FleetClient(self.url, self.token_file.read_text().strip())
 
     def start_server(self) -> None:
         """Starts the fleet server and waits until it is ready."""
+        self.plan_file.write_text(PLAN)
         config = self.folder / "server.toml"
         config.write_text(
             SERVER_CONFIG.format(
