@@ -197,8 +197,8 @@ class World:
     def roll_out(self, version: int, *, select: dict[str, str] | None = None) -> RolloutView:
         """Starts a rollout and follows it to its end, with a camera on every device that serves."""
         client = self.client()
-        request = RolloutCreate(model=MODEL, version=version, stages=STAGES, selector=select or {}, probation=PROBATION)
-        rollout = client.start_rollout(request).id
+        plan = replace(read_plan(self.plan_file), selector=select or {})
+        rollout = client.start_rollout(plan.request(MODEL, version)).id
         wait_for(f"rollout of v{version}", lambda: self._has_ended(client, rollout), timeout_s=90.0)
         return client.rollout(rollout)
 
