@@ -36,6 +36,7 @@ class Load(Struct, frozen=True, tag=True):
     threads: int
     telemetry: TelemetryPolicy
     probation: bool
+    agent_version: str = ""
 
 
 class Serve(Struct, frozen=True, tag=True):

@@ -223,7 +223,7 @@ async def _spawn(channel: socket.socket, listening: socket.socket, threads: int)
     command = [sys.executable, "-P", "-m", "device_agent.host"]
     return await asyncio.create_subprocess_exec(
         *command,
-        *("--channel", str(inherited[0]), "--listen", str(inherited[1])),
+        *map(str, inherited),
         pass_fds=inherited,
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

@@ -67,10 +67,9 @@ _log: Final = logging.getLogger(__name__)
 class HostService:
     """Runs from the first command to the end of the process."""
 
-    def __init__(self, channel: Channel[Command, Report], listening: socket.socket, *, version: str) -> None:
+    def __init__(self, channel: Channel[Command, Report], listening: socket.socket) -> None:
         self.channel = channel
         self.listening = listening
-        self.version = version
         self._serving: _Serving | None = None
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,7 +179,7 @@ class _Serving:
             board=read_board,
         )
         self.worker = InferenceWorker(engine, self.recorder, Statistics(), elapsed_s=time.monotonic, now=_now)
-        routes = Routes(release, self.worker, version=host.version, elapsed_s=time.monotonic)
+        routes = Routes(release, self.worker, version=load.agent_version, elapsed_s=time.monotonic)
         limits = HttpLimits(body_bytes=body_limit_bytes(manifest.inputs[0]))
         self.listener = Listener(host.listening, routes, limits)
         self.collection = Collection(self.worker, host.channel, manifest, SystemRandom())

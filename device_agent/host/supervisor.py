@@ -15,6 +15,8 @@ import contextlib
 import logging
 import socket
 import time
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
@@ -218,6 +220,7 @@ class Supervisor:
             threads=self._threads,
             telemetry=self._telemetry,
             probation=probation,
+            agent_version=_agent_version(),
         )
 
     async def _watch(self, host: HostProcess, release: HostedRelease) -> None:
@@ -281,3 +284,11 @@ class Supervisor:
         task = asyncio.get_running_loop().create_task(host.drain(grace_s, limit_s))
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
+
+
+@cache
+def _agent_version() -> str:
+    try:
+        return version("edgeferry")
+    except PackageNotFoundError:
+        return ""

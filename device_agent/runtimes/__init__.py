@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from device_agent.runtimes.session import check_specs
@@ -65,13 +65,15 @@ def open_session(variant: Variant, path: Path, *, threads: int, implementation: 
 
 def _preferred(runtime: Runtime) -> str:
     for package in _PACKAGES[runtime]:
-        if _version(package):
+        if find_spec(_ADAPTERS[package][1].partition(".")[0]):
             return package
     extra = "tflite" if runtime is Runtime.TFLITE else "onnx"
     raise MissingExtraError.for_extra(extra, _PACKAGES[runtime][0])
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # 2 MB that a model host does without
+
     try:
         return version(package)
     except PackageNotFoundError:
