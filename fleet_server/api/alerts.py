@@ -13,6 +13,7 @@ from fleet_server.api.paging import DEFAULT_LIMIT, Limit, page_of, read_int_curs
 
 @get("/alerts", opt=needs(Role.VIEWER), sync_to_thread=True)
 def list_alerts(
+    *,
     alerts: Alerts,
     open_only: Annotated[bool, Parameter(query="open", description="only those that are not resolved")] = False,
     limit: Limit = DEFAULT_LIMIT,

@@ -34,6 +34,7 @@ def upload_samples(request: Request[Any, Any, Any], samples: Samples, data: Samp
 
 @get("/samples", opt=needs(Role.VIEWER), sync_to_thread=True)
 def list_samples(
+    *,
     samples: Samples,
     request_id: Annotated[str, Parameter(query="request", description="of one retrain request")] = "",
     model: str = "",

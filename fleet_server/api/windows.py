@@ -12,6 +12,7 @@ from fleet_server.ingest import Ingest
 
 @get("/windows", opt=needs(Role.VIEWER), sync_to_thread=True)
 def list_windows(
+    *,
     ingest: Ingest,
     device: str = "",
     model: str = "",
