@@ -80,8 +80,8 @@ def convert(
         for build in builds:
             watch.stage(f"prove {build.recipe.name}")
             trials.append(prove_variant(material, build, reference_BK, limits=limits or Limits()))
-        watch.stage("write bundle")
         report = _report(material, reference_BK, trials, verdict, watch)
+        watch.stage("write bundle")
         _require_one(out, trials, report)
         manifest, blobs = assemble(source, material, reference_BK, trials, verdict=verdict, version=version)
     return write_bundle(out, manifest, blobs, _report_files(report))

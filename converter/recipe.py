@@ -6,7 +6,8 @@
               | "int8"     static int8: weights per channel, activations calibrated (min-max)
 
 `tflite-int8` has int8 edges (its scale and zero point are in the manifest), `onnx-int8` float edges (QDQ form,
-activations unsigned, weights signed: three times quicker than signed activations on x86 and as accurate).
+activations unsigned, which is up to three times quicker on x86 than signed, weights signed in 7 bits, which no
+processor saturates).
 """
 
 from __future__ import annotations

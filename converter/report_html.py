@@ -17,8 +17,8 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; } .scroll { overflow-x: auto; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, td.words { text-align: left; } td.words { white-space: normal; }
-.good { color: var(--good); } .bad { color: var(--bad); } svg { max-width: 100%; height: auto; }
+th:first-child, td:first-child, .words { text-align: left; } .words { white-space: normal; min-width: 14rem; }
+.good { color: var(--good); } .bad { color: var(--bad); } svg { max-width: 100%; height: auto; margin-top: 1rem; }
 footer { margin-top: 2rem; color: #5b6672; font-size: .85rem; }
 """
 _COLUMNS: Final = (
@@ -82,7 +82,7 @@ def _row(variant: VariantReport) -> str:
 
 def _gates(variant: VariantReport) -> str:
     rows = "".join(f"<tr>{_gate(gate)}</tr>" for gate in variant.gates)
-    head = "<th>gate</th><th>held</th><th>measured</th><th>threshold</th><th>evidence</th>"
+    head = "<th>gate</th><th>held</th><th>measured</th><th>threshold</th><th class='words'>evidence</th>"
     return (
         f'<h2>{escape(variant.id)}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"

@@ -57,7 +57,7 @@ class Trial:
 def _words(gate: GateResult) -> str:
     if gate.threshold == 1.0 and gate.measured == 0.0:
         return f"{gate.gate}: {gate.detail}"
-    return f"{gate.gate}: got {gate.measured:.4g}, expected {gate.threshold:.4g}" + (
+    return f"{gate.gate}: got {gate.measured:.6g}, expected {gate.threshold:.6g}" + (
         f" ({gate.detail})" if gate.detail else ""
     )
 

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from converter.backends.translate import tool_errors
-from fleet_contract.errors import ContractError, ModelError
+from converter.shapes import check_shape
+from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,24 +32,9 @@ def load_model(path: Path, input_spec: TensorSpec, output_spec: TensorSpec) -> A
     """
     with tool_errors("keras: loading the model"):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    _check_shape("model input", model.input_shape, input_spec)
-    _check_shape("model output", model.output_shape, output_spec)
+    check_shape("model input", model.input_shape, input_spec)
+    check_shape("model output", model.output_shape, output_spec)
     return model
-
-
-def _check_shape(what: str, got: object, spec: TensorSpec) -> None:
-    expected = (None, *spec.shape)
-    if (
-        not isinstance(got, tuple)
-        or len(got) != len(expected)
-        or any(size is not None and size != wanted for size, wanted in zip(got[1:], spec.shape, strict=False))
-    ):
-        raise ContractError.mismatch(
-            what,
-            got=got,
-            expected=f"{expected} as candidate.json says of {spec.name}",
-            hint="one input and one output; the candidate's tensors are without the batch axis",
-        )
 
 
 def float_scores(model: Any, inputs_B: NDArray[np.float32], output_spec: TensorSpec) -> NDArray[np.float32]:

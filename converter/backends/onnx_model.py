@@ -33,7 +33,11 @@ def prepare_float(exported: Path, folder: Path) -> Path:
 
 
 def quantize_int8(float_model: Path, calibration_B: NDArray[np.float32], folder: Path) -> bytes:
-    """Static int8 in QDQ form: unsigned activations (min-max), signed weights per channel, float edges."""
+    """Static int8 in QDQ form: unsigned activations (min-max), signed weights per channel, float edges.
+
+    Weights take 7 bits: on x86 without VNNI (many gateways and CI machines) products of 8 bits saturate silently,
+    which cost 20 dB on a small CNN; 7 bits cost about 1 dB and give the same numbers on every processor.
+    """
     path = folder / "quantized.onnx"
     with tool_errors("onnxruntime: quantizing"):
         quantize_static(
@@ -42,6 +46,7 @@ def quantize_int8(float_model: Path, calibration_B: NDArray[np.float32], folder:
             _Rows(calibration_B),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,

@@ -171,10 +171,10 @@ def _train_all(folder: Path) -> None:
             layers.Dense(10, activation="softmax"),
         ]
     )
-    for name, model, epochs in (("cnn", cnn, 8), ("lstm", rolled, 1)):
+    for name, model, epochs, rows in (("cnn", cnn, 8, TRAIN_ROWS), ("lstm", rolled, 1, 64)):
         keras.utils.set_random_seed(7)
         model.compile("adam", "sparse_categorical_crossentropy")
-        model.fit(inputs, labels[:TRAIN_ROWS], epochs=epochs, verbose=0)
+        model.fit(inputs[:rows], labels[:rows], epochs=epochs, verbose=0)
         model.save(folder / f"{name}.keras")
 
 
