@@ -68,6 +68,8 @@ async def running_server(config: ServerConfig, clock: Clock | None = None) -> As
         if parts.webhook:
             parts.webhook.start()
             stack.push_async_callback(asyncio.to_thread, parts.webhook.stop)
+        stack.push_async_callback(asyncio.to_thread, parts.gateway.stop)
+        parts.gateway.start()
         failed = await stack.enter_async_context(_running(parts.tasks()))
         await stack.enter_async_context(serving(parts.application(), listening, config))
         stack.callback(parts.changes.close)  # first of all: readers of the stream leave, so that HTTP can end

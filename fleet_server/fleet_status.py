@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fleet_server.devices import Devices
 
 REST_FACTOR: Final = 4.0
-UNSEEN: Final = frozenset({"audit"})
+UNSEEN: Final = frozenset({"audit", "command", "command-result", "sample", "window"})
 """Kinds of change that the status does not show."""
 
 

@@ -17,17 +17,24 @@ from fleet_server.blobs import LocalBlobs
 from fleet_server.certificates import Authority
 from fleet_server.changes import Changes
 from fleet_server.commands import Commands
+from fleet_server.dashboard.pages import PAGES
+from fleet_server.dashboard.rendering import Renderer
 from fleet_server.devices import Devices
 from fleet_server.director import Director
 from fleet_server.document_signer import DocumentSigner
 from fleet_server.enrolment import Enrolment, FleetFacts
 from fleet_server.fleet_status import FleetStatusBoard, Sources
+from fleet_server.gateway.service import Gateway
+from fleet_server.ingest import Ingest
 from fleet_server.membership import Membership
 from fleet_server.metrics import Metrics
 from fleet_server.readiness import Readiness
 from fleet_server.registry import Registry
+from fleet_server.retrain import RetrainRequests
+from fleet_server.retrain_policy import RetrainPolicy
 from fleet_server.rollout.engine import RolloutEngine
 from fleet_server.rollout.service import Rollouts
+from fleet_server.samples import Samples
 from fleet_server.tuf_repository import TufRepository
 from fleet_server.users import Users
 from fleet_server.webhook import Webhook
@@ -90,6 +97,7 @@ class Parts:
 
     def _add_dynamics(self) -> None:
         shared = _Shared(changes=self.changes, audit=self.audit, clock=self.clock)
+        config = self.config
         self.registry = Registry(self.database, blobs=self.blobs, trust=self.trust, **shared)
         self.alerts = Alerts(self.database, teller=self.webhook, **shared)
         self.devices.on_security = self.alerts.on_security
@@ -100,8 +108,42 @@ class Parts:
             director=self.director,
             registry=self.registry,
             alerts=self.alerts,
-            settings=self.config.rollout,
+            settings=config.rollout,
             **shared,
+        )
+        self.ingest = Ingest(self.database, self.changes, config.monitoring)
+        self.retrain_requests = RetrainRequests(self.database, settings=config.retrain, **shared)
+        self.retrain_policy = RetrainPolicy(
+            self.database,
+            requests=self.retrain_requests,
+            commands=self.commands,
+            devices=self.devices,
+            clock=self.clock,
+            settings=config.retrain,
+        )
+        self.samples = Samples(
+            self.database,
+            blobs=self.blobs,
+            devices=self.devices,
+            registry=self.registry,
+            requests=self.retrain_requests,
+            settings=config.sampling,
+            **shared,
+        )
+        self._add_gateway()
+
+    def _add_gateway(self) -> None:
+        self.gateway = Gateway(
+            self.broker,
+            tenant=self.config.tenant,
+            database=self.database,
+            devices=self.devices,
+            director=self.director,
+            commands=self.commands,
+            ingest=self.ingest,
+            changes=self.changes,
+            clock=self.clock,
+            settings=self.config.ingest,
         )
 
     def _add_views(self) -> None:
@@ -109,7 +151,7 @@ class Parts:
             devices=self.devices,
             rollouts=self.rollouts.current,
             open_alerts=self.alerts.open_count,
-            open_retrain_requests=lambda: 0,
+            open_retrain_requests=self.retrain_requests.open_count,
             broker=lambda: self.broker.kind,
         )
         self.board = FleetStatusBoard(sources, self.changes, self.clock)
@@ -117,12 +159,18 @@ class Parts:
         self.readiness = Readiness()
         self.readiness.add("database", self._database_answers)
         self.readiness.add("broker", self.broker.alive)
+        self.readiness.add("gateway", lambda: self.gateway.connected)
+        self.metrics.watch_counters("edgeferry_messages", "MQTT messages by outcome.", "outcome", self.gateway.counts)
+        self.metrics.watch_counters(
+            "edgeferry_windows", "Telemetry windows.", "outcome", lambda: {"stored": self.ingest.stored_windows}
+        )
 
     def _database_answers(self) -> bool:
         return len(self.devices.page(limit=1)) >= 0
 
     def application(self) -> Litestar:
         """The HTTP side."""
+        identity = Identity(self.users, self.enrolment)
         by_name = {
             "alerts": self.alerts,
             "audit": self.audit,
@@ -134,21 +182,28 @@ class Parts:
             "config": self.config,
             "devices": self.devices,
             "enrolment": self.enrolment,
+            "identity": identity,
             "membership": self.membership,
+            "ingest": self.ingest,
             "metrics": self.metrics,
             "readiness": self.readiness,
             "registry": self.registry,
+            "renderer": Renderer(self.clock),
+            "retrain_policy": self.retrain_policy,
+            "retrain_requests": self.retrain_requests,
             "rollouts": self.rollouts,
+            "samples": self.samples,
             "trust": self.trust,
             "users": self.users,
         }
         return build_application(
-            identity=Identity(self.users, self.enrolment),
+            identity=identity,
             database=self.database,
             clock=self.clock,
             metrics=self.metrics,
             metrics_public=self.config.metrics_public,
             dependencies=by_name,
+            pages=PAGES,
         )
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:

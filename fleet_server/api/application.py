@@ -10,7 +10,24 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ControllerRouterHandler
 
-from fleet_server.api import audit, blobs, devices, enrolment, fleet, health, problems, releases, trust, users
+from fleet_server.api import (
+    alerts,
+    audit,
+    blobs,
+    commands,
+    devices,
+    enrolment,
+    fleet,
+    health,
+    problems,
+    releases,
+    retrain,
+    rollouts,
+    samples,
+    trust,
+    users,
+    windows,
+)
 from fleet_server.api.access import PUBLIC, guard
 from fleet_server.api.authentication import IDENTITY, Authentication, Identity
 from fleet_server.api.idempotency import Idempotency
@@ -21,7 +38,22 @@ from fleet_server.storage.database import Database
 
 BASE: Final = "/api/v1"
 MAX_BODY_BYTES: Final = 1024 * 1024
-RESOURCES: Final = (audit, blobs, devices, enrolment, fleet, releases, trust, users)
+RESOURCES: Final = (
+    alerts,
+    audit,
+    blobs,
+    commands,
+    devices,
+    enrolment,
+    fleet,
+    releases,
+    retrain,
+    rollouts,
+    samples,
+    trust,
+    users,
+    windows,
+)
 SAFETY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -51,7 +83,7 @@ def build_application(
         request_max_body_size=MAX_BODY_BYTES,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFETY_HEADERS.items()],
         openapi_config=_openapi(),
-        state=State({IDENTITY: identity}),
+        state=State({IDENTITY: identity, "clock": clock}),
         logging_config=None,
     )
 

@@ -11,8 +11,25 @@ from fleet_server.storage import (
     devices,
     idempotency,
     releases,
+    retrain,
     rollouts,
+    samples,
     users,
+    windows,
 )
 
-MODULES = (alerts, audit, commands, credentials, desired, devices, idempotency, releases, rollouts, users)
+MODULES = (
+    alerts,
+    audit,
+    commands,
+    credentials,
+    desired,
+    devices,
+    idempotency,
+    releases,
+    retrain,
+    rollouts,
+    samples,
+    users,
+    windows,
+)
