@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import onnx
 from onnx import numpy_helper
 
+from converter.backends.repeated import replace_all
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -57,7 +59,7 @@ class _Namer:
         for value in (*graph.input, *graph.output):
             value.name = names[value.name]
             value.doc_string = ""
-        _replace(graph.node, ordered)
+        replace_all(graph.node, ordered)
         _sort_initializers(graph)
         _drop_annotations(graph)
 
@@ -74,7 +76,7 @@ class _Namer:
                 prefix = f"{node.name}_{attribute.name}_"
                 self.rename(graph, names, prefix=prefix, edges=(f"{prefix}in", f"{prefix}out"))
                 graph.name = prefix
-        _replace(node.attribute, sorted(node.attribute, key=lambda attribute: str(attribute.name)))
+        replace_all(node.attribute, sorted(node.attribute, key=lambda attribute: str(attribute.name)))
 
 
 def _walk(graph: Any) -> list[Any]:
@@ -128,7 +130,7 @@ def _merge_initializers(graph: Any, prefix: str) -> dict[str, str]:
         names[tensor.name] = name
         if name not in kept:
             kept[name] = numpy_helper.from_array(numpy_helper.to_array(tensor), name)
-    _replace(graph.initializer, kept.values())
+    replace_all(graph.initializer, kept.values())
     return names
 
 
@@ -145,7 +147,7 @@ def _sort_initializers(graph: Any) -> None:
     outputs = {value.name for value in graph.output}
     kept = [tensor for tensor in graph.initializer if tensor.name in used or tensor.name in outputs]
     kept.sort(key=lambda tensor: (used.get(tensor.name, len(reads)), str(tensor.name)))
-    _replace(graph.initializer, kept)
+    replace_all(graph.initializer, kept)
 
 
 def _drop_annotations(graph: Any) -> None:
@@ -157,7 +159,7 @@ def _drop_annotations(graph: Any) -> None:
 def _drop_description(model: Any) -> None:
     used = {node.domain for node in _all_nodes(model.graph)} | {"", *(function.domain for function in model.functions)}
     kept = sorted((each for each in model.opset_import if each.domain in used), key=lambda each: str(each.domain))
-    _replace(model.opset_import, kept)
+    replace_all(model.opset_import, kept)
     del model.metadata_props[:]
     model.ir_version = IR_VERSION
     model.doc_string = model.domain = model.producer_version = ""
@@ -172,14 +174,3 @@ def _all_nodes(graph: Any) -> list[Any]:
             for inner in _graphs(attribute):
                 nodes.extend(_all_nodes(inner))
     return nodes
-
-
-def _replace(field: Any, values: Iterable[Any]) -> None:
-    """Puts copies of `values` in place of a repeated field's entries."""
-    copies = []
-    for value in values:
-        copy = type(value)()
-        copy.CopyFrom(value)
-        copies.append(copy)
-    del field[:]
-    field.extend(copies)

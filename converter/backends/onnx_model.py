@@ -9,6 +9,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from converter.backends.canonical import INPUT_NAME, canonical_bytes
+from converter.backends.legalize import legalize
 from converter.backends.translate import tool_errors
 from converter.durable import write_file
 
@@ -24,9 +25,10 @@ def prepare_float(exported: Path, folder: Path) -> Path:
 
     Symbolic shape inference is left out: every shape is fixed already, as the batch is 1.
     """
-    prepared, path = folder / "prepared.onnx", folder / "float.onnx"
+    legal, prepared, path = (folder / f"{name}.onnx" for name in ("legal", "prepared", "float"))
     with tool_errors("onnxruntime: preparing the model"):
-        quant_pre_process(exported, prepared, skip_symbolic_shape=True)
+        onnx.save(legalize(onnx.load(exported)), legal)
+        quant_pre_process(legal, prepared, skip_symbolic_shape=True)
         data = canonical_bytes(onnx.load(prepared))
     write_file(path, data)
     return path

@@ -72,11 +72,11 @@ def candidate(kind: str, folder: Path, **changes: Any) -> Path:
     return write_candidate(folder, (_models() / f"{kind}.keras").read_bytes(), **changes)
 
 
-def write_candidate(folder: Path, model: bytes, samples: bytes | None = None, **changes: Any) -> Path:
+def write_candidate(folder: Path, model_bytes: bytes, samples: bytes | None = None, **changes: Any) -> Path:
     """A candidate folder around any model bytes, with the digits as samples unless others are given."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {
-        MODEL_FILE: model,
+        MODEL_FILE: model_bytes,
         SAMPLES_FILE: samples if samples is not None else digit_samples(),
         MODEL_CARD_FILE: b"---\nlicense: apache-2.0\n---\n# digits\n",
     }
