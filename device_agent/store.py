@@ -59,10 +59,14 @@ class Store:
         """
         with translated(path):
             database = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            _migrate(database, path)
-            return cls(database, max_bytes)
+            try:
+                database.execute("PRAGMA journal_mode=WAL")
+                database.execute("PRAGMA synchronous=FULL")
+                _migrate(database, path)
+                return cls(database, max_bytes)
+            except BaseException:
+                database.close()
+                raise
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,8 +1,8 @@
 """A world for an agent without network, processes or waiting: trust, blobs, broker and server in memory.
 
-    world = World(tmp_path)
-    world.publish(make_release(1))
-    async with world.running() as agent: ...
+world = World(tmp_path)
+world.publish(make_release(1))
+async with world.running() as agent: ...
 """
 
 from __future__ import annotations
