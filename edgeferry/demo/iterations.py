@@ -33,7 +33,7 @@ class Recipe:
     min_accuracy: float
 
 
-FIRST: Final = Recipe(transform=SCALE, filters=3, dropout=0.1, epochs=4, learning_rate=0.002, min_accuracy=0.5)
+FIRST: Final = Recipe(transform=SCALE, filters=4, dropout=0.1, epochs=9, learning_rate=0.003, min_accuracy=0.5)
 BETTER: Final = replace(FIRST, filters=16, dropout=0.2, epochs=14, learning_rate=0.003, min_accuracy=0.8)
 BAD: Final = replace(BETTER, transform=FRAGILE)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from edgeferry.demo.camera import Camera
 from edgeferry.demo.iterations import MODEL
 from edgeferry.demo.processes import Processes, free_port, wait_for
+from edgeferry.rollout_plan import read_plan
 from fleet_client import FleetClient
 from fleet_contract.api import ClaimCreate, DeviceView, RolloutView
 from fleet_contract.device_profile import Runtime
