@@ -162,11 +162,12 @@ def _client(project: Project) -> Any:
 
 
 def _experiment(client: Any, project: Project) -> str:
-    """The project's experiment; two first runs at once may both try to create it."""
+    """The project's experiment; only a remote server knows better than we where artifacts go."""
     known = client.get_experiment_by_name(project.name)
     if known is not None:
         return str(known.experiment_id)
-    location = None if _server_uri() else (project.state_folder / "artifacts").as_uri()
+    remote = _server_uri().startswith(("http:", "https:"))
+    location = None if remote else (project.state_folder / "artifacts").absolute().as_uri()
     return str(client.create_experiment(project.name, artifact_location=location))
 
 

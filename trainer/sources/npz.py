@@ -47,11 +47,12 @@ def load_npz(path: Path, *, slices_name: str = "") -> Dataset:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: got a single array, expected an NPZ archive with `inputs` and `labels`")
             return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path}: got {type(error).__name__}: {error}, expected a readable NPZ file without pickles",
             hint="write it with numpy.savez_compressed(path, inputs=..., labels=...)",

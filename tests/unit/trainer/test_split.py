@@ -1,0 +1,100 @@
+"""Splits: disjoint, stratified, repeatable, free of leakage, with the fleet in every part that can hold it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet_contract.errors import DataError
+from tests.fakes.trainer_projects import make_dataset, make_fleet_samples
+from trainer.leakage import remove_leakage, row_hashes
+from trainer.replay import mix_epoch
+from trainer.settings import SplitSection
+from trainer.sources.fleet import merge_fleet
+from trainer.split import calibration_rows, split_rows
+
+SETTINGS = SplitSection()
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.integers(9, 200), fleet=st.integers(0, 40), seed=st.integers(0, 2**32 - 1))
+def test_every_row_is_in_exactly_one_part_and_every_class_in_all(rows: int, fleet: int, seed: int) -> None:
+    """Whatever the size and seed, the parts are a partition, and each class is in each."""
+    data = make_dataset(rows)
+    merged = merge_fleet(data, make_fleet_samples(fleet)) if fleet else data
+    parts = split_rows(merged, SplitSection(seed=seed))
+    together = np.concatenate([parts.train_I, parts.validation_I, parts.test_I])
+    assert sorted(together.tolist()) == list(range(rows + fleet))
+    for rows_I in (parts.train_I, parts.validation_I, parts.test_I):
+        assert set(merged.labels_B[rows_I].tolist()) == {0, 1, 2}
+    if fleet > 1:
+        assert merged.fleet_mask[parts.train_I].any()
+        assert merged.fleet_mask[parts.test_I].any()
+
+
+def test_the_seed_decides() -> None:
+    """The same seed gives the same split, another seed another."""
+    data = make_dataset()
+    first = split_rows(data, SETTINGS)
+    assert np.array_equal(first.test_I, split_rows(data, SETTINGS).test_I)
+    assert not np.array_equal(first.test_I, split_rows(data, SplitSection(seed=1)).test_I)
+
+
+def test_a_class_too_small_to_split_is_refused() -> None:
+    """Two rows cannot be in three parts."""
+    data = make_dataset(9)
+    with pytest.raises(DataError, match="class 'high': got 2 rows"):
+        split_rows(data.rows(np.arange(8)), SETTINGS)
+
+
+def test_copies_of_test_rows_leave_training() -> None:
+    """After removal no test row is in training or validation, and the test part is as before."""
+    data = make_dataset()
+    doubled = data.rows(np.concatenate([np.arange(90), np.arange(30)]))
+    before = split_rows(doubled, SETTINGS)
+    after, removed = remove_leakage(doubled, before, refuse=False)
+    hashes = row_hashes(doubled.inputs_B)
+    assert removed > 0
+    assert not set(hashes[after.train_I]) & set(hashes[np.concatenate([after.validation_I, after.test_I])])
+    assert not set(hashes[after.validation_I]) & set(hashes[after.test_I])
+    assert np.array_equal(after.test_I, before.test_I)
+
+
+def test_leakage_is_refused_where_the_project_says_so() -> None:
+    """`duplicates = "refuse"` names some of the rows."""
+    data = make_dataset()
+    doubled = data.rows(np.concatenate([np.arange(90), np.arange(30)]))
+    with pytest.raises(DataError, match="in more than one split"):
+        remove_leakage(doubled, split_rows(doubled, SETTINGS), refuse=True)
+
+
+def test_data_of_copies_only_are_refused() -> None:
+    """Where removal would leave nothing to train on, the run stops."""
+    data = make_dataset()
+    same = replace(data, inputs_B=np.zeros_like(data.inputs_B))
+    with pytest.raises(DataError, match="got no rows without copies"):
+        remove_leakage(same, split_rows(same, SETTINGS), refuse=False)
+
+
+def test_calibration_is_a_small_part_of_training() -> None:
+    """At most 256 rows, none twice."""
+    train_I = np.arange(1000, 2000)
+    rows_I = calibration_rows(train_I, seed=3)
+    assert len(set(rows_I.tolist())) == 256
+    assert np.isin(rows_I, train_I).all()
+    assert len(calibration_rows(train_I[:10], seed=3)) == 10
+
+
+def test_an_epoch_mixes_half_fleet_half_replay() -> None:
+    """Fleet rows are repeated to their share, at most as often as allowed; base rows are all kept."""
+    mask_B = np.arange(120) >= 100
+    mixed = mix_epoch(np.arange(120), mask_B, fleet_share=0.5, max_repeats=10)
+    assert mask_B[mixed].mean() == pytest.approx(0.5)
+    assert set(mixed.tolist()) == set(range(120))
+    capped = mix_epoch(np.arange(101), mask_B, fleet_share=0.5, max_repeats=10)
+    assert int(mask_B[capped].sum()) == 10
+    assert np.array_equal(mix_epoch(np.arange(100), mask_B, fleet_share=0.5, max_repeats=10), np.arange(100))
