@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fleet_server.storage.columns import Document, UtcDateTime
 from fleet_server.storage.database import metadata, upsert
+from fleet_server.storage.devices import devices
 from fleet_server.storage.releases import releases
 
 if TYPE_CHECKING:
@@ -185,6 +186,25 @@ def drift_states_of(connection: Connection, release: str) -> list[Row[Any]]:
     return list(connection.execute(query.order_by(drift_states.c.device_id)))
 
 
-def watched_releases(connection: Connection) -> list[str]:
-    """Releases that some device's newest windows are of."""
-    return list(connection.execute(sa.select(drift_states.c.release).distinct()).scalars())
+def drift_states_of_device(connection: Connection, device_id: str) -> list[Row[Any]]:
+    """What the monitor last said of a device's slots."""
+    return list(connection.execute(sa.select(drift_states).where(drift_states.c.device_id == device_id)))
+
+
+def set_flags(connection: Connection, state: Row[Any], *, input_drifted: bool, model_drifted: bool) -> None:
+    """Stores who is drifted."""
+    mine = sa.and_(drift_states.c.device_id == state.device_id, drift_states.c.slot == state.slot)
+    values = {"input_drifted": input_drifted, "model_drifted": model_drifted}
+    connection.execute(drift_states.update().where(mine).values(**values))
+
+
+def drop_states_of_removed(connection: Connection) -> None:
+    """Forgets the states of devices that left the fleet."""
+    removed = sa.select(devices.c.device_id).where(devices.c.removed_at.is_not(None))
+    connection.execute(drift_states.delete().where(drift_states.c.device_id.in_(removed)))
+
+
+def away_since(connection: Connection, limit: datetime) -> list[str]:
+    """Devices that are offline and were last heard before `limit`."""
+    away = sa.and_(devices.c.removed_at.is_(None), devices.c.online.is_(False), devices.c.last_seen_at < limit)
+    return list(connection.execute(sa.select(devices.c.device_id).where(away)).scalars())
