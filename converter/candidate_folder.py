@@ -73,6 +73,21 @@ def load_source(folder: Path) -> Source:
     )
 
 
+def newest_candidate(folder: Path) -> Path:
+    """The candidate below `folder` whose name, a time, is the last.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = sorted(path.parent for path in folder.glob(f"[!.]*/{CANDIDATE_FILE}"))
+    if not found:
+        raise NotFoundError(
+            f"{folder}: there is no candidate",
+            hint="`edgeferry train` makes one, or name its folder: edgeferry convert F",
+        )
+    return found[-1]
+
+
 def _check_tensors(candidate: Candidate) -> None:
     counts = (len(candidate.inputs), len(candidate.outputs))
     if counts != (1, 1):

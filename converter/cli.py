@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def convert(  # noqa: PLR0917  typer passes options by name
-    candidate: Annotated[Path, typer.Argument(help="Folder that `edgeferry train` wrote.")] = Path("candidate"),
+    candidate: Annotated[
+        Path | None, typer.Argument(help="Folder that `edgeferry train` wrote; default: the newest in ./candidates.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; an older bundle is replaced.")] = Path(
         "release"
     ),
@@ -31,13 +33,14 @@ def convert(  # noqa: PLR0917  typer passes options by name
     """Convert a candidate to quantized, proven variants and write the release bundle."""
     from rich.console import Console
 
+    from converter.candidate_folder import newest_candidate
     from converter.pipeline import convert as run
     from converter.sandbox import Limits
 
     console = Console(stderr=True)
     with console.status("converting") as status:
         bundle = run(
-            candidate,
+            candidate or newest_candidate(Path("candidates")),
             out,
             progress=_ConsoleProgress(console, status.update),
             recipes=_names(recipes),

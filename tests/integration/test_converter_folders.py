@@ -12,7 +12,7 @@ import pytest
 
 from converter.archive import encode_npz
 from converter.bundle import Bundle, blob_ref, load_bundle, write_bundle
-from converter.candidate_folder import load_source
+from converter.candidate_folder import load_source, newest_candidate
 from converter.durable import replacing_folder, write_file
 from fleet_contract.candidate import CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, SAMPLES_FILE
 from fleet_contract.device_profile import Runtime
@@ -75,6 +75,20 @@ def test_a_folder_without_a_candidate_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         load_source(tmp_path)
     assert "edgeferry train" in caught.value.hint
+
+
+def test_the_newest_candidate_is_found(tmp_path: Path) -> None:
+    """The last time wins; a folder that is still being written does not count."""
+    for name in ("20261123T100000Z", "20261124T090000Z", ".20261125T090000Z.tmp"):
+        write_candidate(tmp_path / name, b"model")
+    (tmp_path / "20261126T090000Z").mkdir()
+    assert newest_candidate(tmp_path).name == "20261124T090000Z"
+
+
+def test_no_candidate_at_all_is_not_found(tmp_path: Path) -> None:
+    """The hint says what to do."""
+    with pytest.raises(NotFoundError, match="no candidate"):
+        newest_candidate(tmp_path / "candidates")
 
 
 def test_outputs_that_do_not_fit_the_labels_are_refused(tmp_path: Path) -> None:

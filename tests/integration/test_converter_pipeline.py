@@ -181,6 +181,7 @@ def test_a_candidate_that_did_not_pass_is_refused_before_any_work(tmp_path: Path
     [
         (["--recipes", "tflite-in8"], ExitCode.CONFIG, "did you mean 'tflite-int8'?"),
         (["--out", "occupied"], ExitCode.CONFLICT, "not a bundle"),
+        (["--out", "there", "elsewhere"], ExitCode.NOT_FOUND, "edgeferry train"),
         (["--timeout", "soon"], ExitCode.USAGE, "timeout"),
     ],
 )
@@ -193,7 +194,7 @@ def test_the_command_line_says_what_is_wrong(
     """Each mistake has its exit code and a line that helps, and stdout stays empty."""
     change, code, words = case
     monkeypatch.chdir(tmp_path)
-    write_candidate(tmp_path / "candidate", b"model")
+    write_candidate(tmp_path / "candidates" / "20261123T100000Z", b"model")
     (tmp_path / "occupied").mkdir()
     (tmp_path / "occupied" / "file").touch()
     assert run(["convert", *change]) == code
