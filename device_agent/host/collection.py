@@ -32,9 +32,11 @@ class Collection:
         self._finished = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
-    def finish(self) -> None:
-        """Ends what runs, and all that come later, at once; what was chosen so far is sent."""
+    async def finish(self) -> None:
+        """Ends what runs, and all that come later, at once; returns when what was chosen so far is sent."""
         self._finished.set()
+        async with self._one_at_a_time:
+            return
 
     async def run(self, collect: Collect) -> None:
         """Offers inputs to a sampler for `collect.duration_s`, then sends the choice and `Collected`."""
@@ -48,7 +50,7 @@ class Collection:
                 sampler = await self._worker.swap_sampler(None)
             if sampler is not None:
                 await self._send(sampler, collect.id)
-        self._channel.send(Collected(collect.id))
+            self._channel.send(Collected(collect.id))
 
     async def _send(self, sampler: Sampler, collect_id: int) -> None:
         manifest = self._manifest

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from device_agent.host.channel import (
     Collected,
-    Drain,
     Failed,
     Heartbeat,
     Ready,
@@ -110,9 +109,8 @@ class HostProcess:
             del self._collected[collect.id], self._samples[collect.id]
         return samples
 
-    async def drain(self, grace_s: float, limit_s: float) -> None:
-        """Lets the host finish and end; kills it after `limit_s`."""
-        self.send(Drain(grace_s))
+    async def ended(self, limit_s: float) -> None:
+        """Returns once a host that drains has ended; kills it after `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
                 await self.wait()

@@ -120,7 +120,7 @@ class HostService:
         self.channel.send(Ready())
 
     async def _drain(self, serving: _Serving, grace_s: float) -> None:
-        serving.collection.finish()
+        await serving.collection.finish()
         await serving.listener.drain(grace_s)
         await self._send_window(serving, serving.recorder.close)
         self.channel.send(serving.heartbeat())

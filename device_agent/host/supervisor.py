@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
-from device_agent.host.channel import Collect, EndProbation, Load, SetTelemetry
+from device_agent.host.channel import Collect, Drain, EndProbation, Load, SetTelemetry
 from device_agent.host.listener import IN_FLIGHT_LIMIT_S
 from device_agent.host.process import start_host
 from device_agent.host.restart import failures_in_a_row, restart_delay_s
@@ -281,7 +281,8 @@ class Supervisor:
     def _drain(self, host: HostProcess, grace_s: float | None = None) -> None:
         grace_s = self._drain_grace_s if grace_s is None else grace_s
         limit_s = grace_s + IN_FLIGHT_LIMIT_S + _KILL_AFTER_S
-        task = asyncio.get_running_loop().create_task(host.drain(grace_s, limit_s))
+        host.send(Drain(grace_s))
+        task = asyncio.get_running_loop().create_task(host.ended(limit_s))
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
 

@@ -67,8 +67,11 @@ class WindowRecorder:
         return windows
 
     def end_probation(self) -> NDArray[np.void] | None:
-        """Closes the window if it may; one that stays open keeps its mark, as part of it was on probation."""
+        """Closes the window if it may; one that stays open keeps its mark, if part of it was on probation."""
         self._probation = False
+        if self.sums.frames == 0:
+            self._start()
+            return None
         return self.close()
 
     def _start(self) -> None:

@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from device_agent.host.hosted import HostedRelease
+from device_agent.host.loading import load_engine
 from fleet_contract.codec import encode
 from fleet_contract.device_profile import Runtime
 from fleet_contract.preprocessing import Scale
@@ -95,7 +96,7 @@ def make_release(blobs: Path, variant_id: str = "tflite-f32", *, version: int = 
         labels=LABELS,
         preprocessing=(Scale(factor=1 / 16),),
         variants=tuple(_variant(blobs, name) for name in ("tflite-f32", "tflite-int8", "onnx-f32")),
-        golden=_golden(blobs),
+        golden=store_golden(blobs, digits().inputs[:64], digits().outputs[:64]),
         reference_profile=store_blob(blobs, encode(reference_profile()), "reference_profile.json"),
         model_card=store_blob(blobs, b"# digits\n", "README.md"),
         evaluation=Evaluation(overall=SliceEvaluation(name="all", sample_count=397, accuracy=0.9, low=0.87, high=0.93)),
@@ -113,6 +114,15 @@ def with_variant(release: HostedRelease, **changes: Any) -> HostedRelease:
     changed = msgspec.structs.replace(release.variant, **changes)
     variants = tuple(changed if one.id == changed.id else one for one in release.manifest.variants)
     manifest = msgspec.structs.replace(release.manifest, variants=variants)
+    return HostedRelease(manifest, hashlib.sha256(encode(manifest)).hexdigest(), release.variant_id, release.blobs)
+
+
+def with_own_golden(release: HostedRelease) -> HostedRelease:
+    """The release with golden vectors that its own variant gives, for changed preprocessing."""
+    engine = load_engine(release, threads=1)
+    inputs = digits().inputs[:64]
+    outputs = engine.infer(inputs).scores
+    manifest = msgspec.structs.replace(release.manifest, golden=store_golden(release.blobs, inputs, outputs))
     return HostedRelease(manifest, hashlib.sha256(encode(manifest)).hexdigest(), release.variant_id, release.blobs)
 
 
@@ -143,7 +153,7 @@ def store_blob(blobs: Path, content: bytes, name: str) -> BlobRef:
 def reference_profile() -> ReferenceProfile:
     """The profile of the held-out digits."""
     data = digits()
-    signals_BS = frame_signals(data.inputs.astype(np.float32) / 16, data.outputs)
+    signals_BS = frame_signals(data.inputs.astype(np.float32) / np.float32(16), data.outputs)
     names = signal_names(10)
     return ReferenceProfile(
         sample_count=len(signals_BS),
@@ -162,10 +172,10 @@ def _histogram(name: str, values_B: NDArray[np.float32]) -> HistogramReference:
     return HistogramReference(signal=name, edges=tuple(edges.tolist()), shares=(1 / HISTOGRAM_BINS,) * HISTOGRAM_BINS)
 
 
-def _golden(blobs: Path) -> BlobRef:
+def store_golden(blobs: Path, inputs: NDArray[np.generic], outputs: NDArray[np.float32]) -> BlobRef:
+    """Writes golden vectors as a blob."""
     path = blobs / "golden.npz"
-    data = digits()
-    np.savez(path, inputs=data.inputs[:64], outputs=data.outputs[:64])
+    np.savez(path, inputs=inputs, outputs=outputs)
     content = path.read_bytes()
     path.unlink()
     return store_blob(blobs, content, "golden.npz")
