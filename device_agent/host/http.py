@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import h11
+
+from fleet_contract.codec import encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,7 +61,7 @@ class _RefusedError(Exception):
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
-        self.response = HttpResponse(status, f'{{"error":"{reason}"}}'.encode())
+        self.response = HttpResponse(status, encode({"error": reason}))
 
 
 class HttpConnection:
@@ -102,7 +105,7 @@ class HttpConnection:
                 return False
             response = await self._handler(request)
         except h11.RemoteProtocolError as error:
-            response = _RefusedError(error.error_status_hint, "the request is not HTTP/1.1").response
+            response = _RefusedError(error.error_status_hint, f"request: {error}").response
         except _RefusedError as refused:
             response = refused.response
         whole = self._protocol.their_state is h11.DONE
@@ -204,7 +207,9 @@ class HttpConnection:
         ]
         if close:
             headers.append(("Connection", "close"))
-        head = self._protocol.send(h11.Response(status_code=response.status, headers=headers))
+        head = self._protocol.send(
+            h11.Response(status_code=response.status, headers=headers, reason=HTTPStatus(response.status).phrase)
+        )
         body = self._protocol.send(h11.Data(data=response.body))
         end = self._protocol.send(h11.EndOfMessage())
         await self._write(b"".join(part or b"" for part in (head, body, end)))
