@@ -44,13 +44,15 @@ def check_stages(stages: Sequence[StagePlan]) -> None:
     for stage in stages:
         if stage.count == 0 and stage.fraction == 0.0:
             raise ContractError.mismatch(f"stage {stage.name}: size", got=0, expected="a count or a fraction above 0")
-    for before, after in itertools.pairwise(stages):
-        if after.fraction < before.fraction and after.count < before.count:
-            raise ContractError.mismatch(
-                f"stage {after.name}: size",
-                got=f"count {after.count}, fraction {after.fraction:g}",
-                expected=f"not less than stage {before.name}, for sizes are cumulative",
-            )
+    for what in ("count", "fraction"):
+        given = [stage for stage in stages if getattr(stage, what)]
+        for before, after in itertools.pairwise(given):
+            if getattr(after, what) < getattr(before, what):
+                raise ContractError.mismatch(
+                    f"stage {after.name}: {what}",
+                    got=getattr(after, what),
+                    expected=f"not less than {getattr(before, what)} of stage {before.name}: sizes are cumulative",
+                )
 
 
 def stage_members(

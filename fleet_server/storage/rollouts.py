@@ -78,6 +78,8 @@ _MEMBER_FIELDS: Final = (
     "hardware", "stage", "progressed_at", "state", "attempt", "given", "previous", "previous_known", "variant",
     "error", "back", "return_rev",
 )  # fmt: skip
+CHUNK: Final = 500
+"""Ids in one statement: databases limit parameters."""
 _OPEN_MEMBER: Final = sa.and_(
     rollout_devices.c.state.not_in([state.value for state in TERMINAL]), rollouts.c.state.in_(ROLLOUT_ENDED)
 )
@@ -194,15 +196,14 @@ def rivals(connection: Connection, slot: str, device_ids: Iterable[str]) -> dict
 def drop_late_devices(connection: Connection, slot: str, device_ids: Iterable[str]) -> None:
     """A newer rollout takes over devices that ended ones would still have served late."""
     ended = sa.select(rollouts.c.id).where(rollouts.c.slot == slot, rollouts.c.state.in_(ROLLOUT_ENDED))
-    waiting = sa.and_(
-        rollout_devices.c.rollout_id.in_(ended),
-        rollout_devices.c.state == DeploymentState.QUEUED.value,
-        rollout_devices.c.device_id == sa.bindparam("device"),
-    )
-    statement = rollout_devices.update().where(waiting).values(state=DeploymentState.REMOVED.value)
-    parameters = [{"device": device_id} for device_id in device_ids]
-    if parameters:
-        connection.execute(statement, parameters)
+    wanted = list(device_ids)
+    for start in range(0, len(wanted), CHUNK):
+        waiting = sa.and_(
+            rollout_devices.c.rollout_id.in_(ended),
+            rollout_devices.c.state == DeploymentState.QUEUED.value,
+            rollout_devices.c.device_id.in_(wanted[start : start + CHUNK]),
+        )
+        connection.execute(rollout_devices.update().where(waiting).values(state=DeploymentState.REMOVED.value))
 
 
 def page(connection: Connection, *, before_number: int | None, limit: int) -> list[Row[Any]]:

@@ -88,6 +88,10 @@ class FakeDevice:
             error=ERROR if self.state in (S.FAILED, S.ROLLED_BACK, S.REJECTED) else None,
         )
 
+    def is_new(self, desired: SlotDesired) -> bool:
+        """Whether the desired release is the one that its fate is about."""
+        return desired.release_sha256 == NEW_SHA
+
     def _begin(self, desired: SlotDesired) -> None:
         if self.state is S.PROBATION and self.had is not None:
             self.active = self.had  # superseded in probation: back to what ran before
@@ -96,7 +100,7 @@ class FakeDevice:
         self.state = S.ALREADY_INSTALLED if same else S.ACCEPTED
 
     def _continue(self, desired: SlotDesired) -> None:
-        new = desired.release_sha256 == NEW_SHA
+        new = self.is_new(desired)
         if self.state is S.COMMITTED and new and self.fate is Fate.RELAPSE:
             self.state, self.active = S.ROLLED_BACK, self.had
             return
