@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-
 from fleet_contract.errors import ConfigError, UnreachableError
 from fleet_server.broker.choose import start_broker
 from fleet_server.broker.mosquitto import find_mosquitto
