@@ -37,6 +37,8 @@ from fleet_server.metrics import Metrics
 from fleet_server.storage.database import Database
 
 BASE: Final = "/api/v1"
+SCHEMA: Final = f"{BASE}/schema"
+"""Where the framework shows the schema; `health.openapi` gives the same at its documented address."""
 MAX_BODY_BYTES: Final = 1024 * 1024
 RESOURCES: Final = (
     alerts,
@@ -99,6 +101,6 @@ def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="edgeferry fleet server",
         version="1",
-        openapi_router=Router(BASE, route_handlers=[], opt=PUBLIC),
+        openapi_router=Router(SCHEMA, route_handlers=[], opt=PUBLIC),
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
     )

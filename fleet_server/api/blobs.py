@@ -16,27 +16,26 @@ from fleet_server.clock import Clock
 from fleet_server.config import ServerConfig
 
 MEDIA_TYPE = "application/octet-stream"
-READER = needs(Role.VIEWER, device=True)
 
 
-@head("/blobs/{sha256:str}", opt=READER, media_type=MEDIA_TYPE, sync_to_thread=True)
+@head("/blobs/{sha256:str}", opt=needs(Role.PUBLISHER), sync_to_thread=True)
 def head_blob(blobs: Blobs, sha256: str) -> Response[None]:
     """Whether a blob is there, and its size."""
     size_bytes = _size(blobs, sha256)
-    return Response(None, headers=_headers(sha256) | {"Content-Length": str(size_bytes)}, media_type=MEDIA_TYPE)
+    return Response(None, headers=_headers(sha256) | {"Content-Length": str(size_bytes)})
 
 
-@get("/blobs/{sha256:str}", opt=READER, media_type=MEDIA_TYPE, sync_to_thread=True)
+@get("/blobs/{sha256:str}", opt=needs(Role.VIEWER, device=True), media_type=MEDIA_TYPE, sync_to_thread=True)
 def get_blob(request: Request[Any, Any, Any], blobs: Blobs, sha256: str) -> Response[Any]:
     """A blob or one range of it."""
     size_bytes = _size(blobs, sha256)
     headers, etag = _headers(sha256), f'"{sha256}"'
     if request.headers.get("if-none-match") == etag:
-        return Response(None, status_code=304, headers=headers)
+        return Response(b"", status_code=304, headers=headers)
     try:
         part = chosen_range(request.headers.get("range", ""), request.headers.get("if-range", ""), etag, size_bytes)
     except UnsatisfiableRangeError:
-        return Response(None, status_code=416, headers=headers | {"Content-Range": f"bytes */{size_bytes}"})
+        return Response(b"", status_code=416, headers=headers | {"Content-Range": f"bytes */{size_bytes}"})
     if part is None:
         part, status = ByteRange(0, size_bytes - 1), 200
     else:

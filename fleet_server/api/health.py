@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from litestar import Response, get
+from litestar import Request, Response, get
+from litestar.serialization import encode_json
 
 from fleet_contract.api import Role
 from fleet_server.api.access import PUBLIC, needs
@@ -38,4 +39,11 @@ async def public_metrics(metrics: Metrics) -> Response[bytes]:
     return Response(await asyncio.to_thread(metrics.exposition), media_type=metrics.media_type)
 
 
-HANDLERS = (healthz, readyz)
+@get("/api/v1/openapi.json", opt=PUBLIC, include_in_schema=False, sync_to_thread=True)
+def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The API's own description, OpenAPI 3.1."""
+    schema = request.app.openapi_schema.to_schema()
+    return Response(encode_json(schema), media_type="application/vnd.oai.openapi+json")
+
+
+HANDLERS = (healthz, readyz, openapi)

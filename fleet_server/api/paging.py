@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
-from litestar.params import Parameter
+from msgspec import Meta
 
 from fleet_contract.api import Page
 from fleet_contract.errors import ContractError
@@ -19,7 +19,7 @@ from fleet_contract.errors import ContractError
 T = TypeVar("T")
 
 DEFAULT_LIMIT = 100
-Limit = Annotated[int, Parameter(ge=1, le=1000, description="how many items at most")]
+Limit = Annotated[int, Meta(ge=1, le=1000, description="how many items at most")]
 
 
 def page_of(found: Sequence[T], limit: int, key: Callable[[T], object]) -> Page[T]:
@@ -41,7 +41,8 @@ def read_cursor(cursor: str) -> str:
         ContractError: it is not a cursor of ours.
     """
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise ContractError.mismatch("cursor", got=cursor, expected="the `next` of a page") from None
 

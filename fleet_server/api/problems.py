@@ -92,6 +92,12 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     return answer(problem, dict(error.headers or {}))
 
 
+def on_too_deep(request: Request[Any, Any, Any], error: RecursionError) -> Response[bytes]:
+    """Answers a body that is nested deeper than anything of ours."""
+    del request, error
+    return answer(Problem(title="Bad Request", status=400, detail="body: nested too deeply", code="contract"))
+
+
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answers a bug of ours: the whole trace goes to the log, nothing of it to the caller."""
     log.error("unexpected error path=%s", request.url.path, exc_info=error)
@@ -101,5 +107,6 @@ def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response
 HANDLERS: Final[dict[Any, Any]] = {
     EdgeferryError: on_edgeferry_error,
     HTTPException: on_http_exception,
+    RecursionError: on_too_deep,
     Exception: on_unexpected,
 }
