@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +22,6 @@ from tests.fakes.server_mqtt_client import TestClient, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 needs_mosquitto = [
     pytest.mark.mosquitto,
@@ -189,6 +191,26 @@ class TestMosquittoKeepsDevicesApart:
             assert not wait_until(lambda: stranger.connects > 0, 1.0)
         finally:
             stranger.close()
+
+
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("mosquitto", marks=needs_mosquitto)])
+def test_a_broker_ends_with_its_server(kind: str, tmp_path: Path) -> None:
+    """When the server is killed outright, its broker goes too."""
+    tls = make_ca(tmp_path / "ca")
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from fleet_server.broker.choose import start_broker; from fleet_server.broker.running import BrokerTls\n"
+        "tls = BrokerTls(Path(sys.argv[2]), Path(sys.argv[3]))\n"
+        f"print(start_broker({kind!r}, state_dir=Path(sys.argv[1]), tls=tls).pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "state"), str(tls.ca_cert), str(tls.ca_key)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as server:
+        assert server.stdout is not None
+        pid = int(server.stdout.readline())
+        server.kill()
+    assert wait_until(
+        lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
 
 
 def test_auto_without_a_ca_takes_the_embedded_broker(tmp_path: Path) -> None:
