@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +10,9 @@ from fleet_contract import desired, device_profile, messages, release, signing
 from fleet_contract.codec import decode, encode
 from fleet_contract.telemetry import decode_batch
 from tests.fakes.contract_golden import FOLDER, RELEASED, documents, telemetry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS: dict[str, type] = {
     kind.__name__: kind
