@@ -18,6 +18,7 @@ from fleet_server.broker.choose import start_broker
 from fleet_server.broker.running import BrokerTls
 from fleet_server.clock import SystemClock
 from fleet_server.http_server import address_of, bind, serving
+from fleet_server.migrations.upgrade import upgrade
 from fleet_server.parts import Parts
 from fleet_server.state_folder import owned, remember_port, remembered_port
 from fleet_server.storage.database import Database
@@ -60,7 +61,7 @@ async def running_server(config: ServerConfig, clock: Clock | None = None) -> As
         state_dir = stack.enter_context(owned(config.state_dir))
         listening = stack.enter_context(contextlib.closing(bind(config.http_host, config.http_port)))
         database = stack.enter_context(contextlib.closing(Database(config.sql_url)))
-        await asyncio.to_thread(database.create_all)
+        await asyncio.to_thread(upgrade, database)
         broker = await asyncio.to_thread(_start_broker, config, state_dir)
         stack.push_async_callback(asyncio.to_thread, broker.stop)
         parts = await asyncio.to_thread(Parts, config, database, clock, broker)

@@ -28,6 +28,10 @@ from fleet_server.gateway.service import Gateway
 from fleet_server.ingest import Ingest
 from fleet_server.membership import Membership
 from fleet_server.metrics import Metrics
+from fleet_server.monitors.drift_monitor import DriftMonitor
+from fleet_server.monitors.presence import Presence
+from fleet_server.monitors.verdicts import Verdicts
+from fleet_server.monitors.watch import Watch
 from fleet_server.readiness import Readiness
 from fleet_server.registry import Registry
 from fleet_server.retrain import RetrainRequests
@@ -131,6 +135,7 @@ class Parts:
             **shared,
         )
         self._add_gateway()
+        self._add_watch()
 
     def _add_gateway(self) -> None:
         self.gateway = Gateway(
@@ -144,6 +149,19 @@ class Parts:
             changes=self.changes,
             clock=self.clock,
             settings=self.config.ingest,
+        )
+
+    def _add_watch(self) -> None:
+        verdicts = Verdicts(
+            devices=self.devices,
+            alerts=self.alerts,
+            policy=self.retrain_policy,
+            settings=self.config.monitoring,
+        )
+        drift = DriftMonitor(self.database, verdicts, self.config.monitoring)
+        presence = Presence(self.database, alerts=self.alerts, clock=self.clock, settings=self.config.monitoring)
+        self.watch = Watch(
+            drift=drift, presence=presence, requests=self.retrain_requests, settings=self.config.monitoring
         )
 
     def _add_views(self) -> None:
@@ -208,7 +226,7 @@ class Parts:
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
         """What runs for as long as the server does, by name."""
-        return {"rollout-engine": self.engine.run, "renewal": self.keep_signatures_fresh}
+        return {"monitors": self.watch.run, "rollout-engine": self.engine.run, "renewal": self.keep_signatures_fresh}
 
     async def keep_signatures_fresh(self) -> None:
         """Signs timestamp, snapshot and desired documents again before they expire."""

@@ -93,7 +93,7 @@ class Database:
             yield own
 
     def create_all(self) -> None:
-        """Makes every table at once, without migrations: for tests; a server calls `migrations.upgrade`."""
+        """Makes every table at once, without migrations: for tests; a server runs `migrations.upgrade`."""
         with self.transaction() as connection:
             metadata.create_all(connection)
 

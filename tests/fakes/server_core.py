@@ -124,10 +124,12 @@ class TestServer:
         name = f"u-{hashlib.sha256(str(datetime.now(UTC)).encode()).hexdigest()[:12]}"
         return self.client().add_user(UserCreate(name=name, role=role)).token
 
-    def enrol(self, device_id: str, labels: dict[str, str] | None = None) -> EnrolResponse:
+    def enrol(
+        self, device_id: str, labels: dict[str, str] | None = None, *, key: ec.EllipticCurvePrivateKey | None = None
+    ) -> EnrolResponse:
         """A new member of the fleet."""
         claim = self.client().claim(ClaimCreate(device_id=device_id, labels=labels or {}))
-        request = EnrolRequest(claim=claim.token, csr_pem=csr_pem(), profile=profile(device_id=device_id))
+        request = EnrolRequest(claim=claim.token, csr_pem=csr_pem(key), profile=profile(device_id=device_id))
         return self.client("").enrol(request)
 
     def publish(self, release: ReleaseManifest) -> ReleaseView:
