@@ -32,6 +32,7 @@ MAX_SEQ: Final = 2**63 - 1
 MIN_TIME_S: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 MAX_TIME_S: Final = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 TRIM_EVERY: Final = 256
+MAX_MODELS: Final = 256
 
 
 class Ingest:
@@ -42,6 +43,7 @@ class Ingest:
         self._changes = changes
         self._settings = settings
         self._since_trim: dict[str, int] = {}
+        self._models: dict[str, str] = {}
         self.stored_windows = 0
         """Stored since the start, for metrics."""
 
@@ -77,7 +79,13 @@ class Ingest:
         return [(row.id, _view(row)) for row in found]
 
     def _model(self, connection: Connection, release: str) -> str:
-        return rows.model_of_release(connection, release) or ""
+        """The release's model; one that is found is remembered, for releases never change."""
+        model = self._models.get(release) or rows.model_of_release(connection, release) or ""
+        if model:
+            if len(self._models) >= MAX_MODELS:
+                self._models.clear()
+            self._models[release] = model
+        return model
 
     def _trim(self, connection: Connection, device_id: str, stored: int) -> None:
         """Drops a device's oldest windows now and then; the cap is overshot by less than TRIM_EVERY batches."""
