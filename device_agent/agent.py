@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 CLEAN: Final = "clean_end"
 MAX_SLOTS: Final = 8
+CANCEL_AGAIN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -225,6 +226,9 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 async def _cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Ends tasks for good: one that missed its cancellation (a library swallowed it) is canceled again."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)

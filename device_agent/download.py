@@ -88,10 +88,10 @@ class HttpBlobs:
         part = self._folder / f"{blob.sha256}{PART_SUFFIX}"
         resumed = part.exists() and part.stat().st_size > 0
         self._check_room(blob, part)
-        if not self._transfer(blob, part, budget, stop) and resumed:
-            part.unlink()
-            resumed = self._transfer(blob, part, budget, stop)
-        if not part.exists():
+        whole = self._transfer(blob, part, budget, stop)
+        if not whole and resumed:
+            whole = self._transfer(blob, part, budget, stop)
+        if not whole:
             raise RefusedError(
                 f"blob {blob.name}: the bytes from the server do not have the SHA-256 {blob.sha256}",
                 refused="blob",

@@ -99,7 +99,8 @@ class Intake:
     async def _pause(self, pause_s: float) -> None:
         """Until something new is heard, at most `pause_s`."""
         try:
-            await asyncio.wait_for(self._wake.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._wake.wait()
         except TimeoutError:
             self._wake.set()
 

@@ -37,6 +37,7 @@ LONGEST_PAUSE_S: Final = 60.0
 LASTING_S: Final = 60.0
 """A connection that lasted this long was a good one."""
 ANSWER_TIMEOUT_S: Final = 15.0
+GOODBYE_S: Final = 2.0
 MAX_QUEUED: Final = 256
 
 _log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ class MqttLink:
             try:
                 await self._session(on_connect, on_message)
             except (aiomqtt.MqttError, UnreachableError, OSError) as error:
+                _raise_if_canceled()
                 _log.warning("broker lost error=%s", error)
             failures = 1 if self._monotonic() - started_s >= LASTING_S else failures + 1
             await asyncio.sleep(self._rng.uniform(0.0, pause_limit_s(failures)))
@@ -153,12 +155,20 @@ class MqttLink:
     async def _say_goodbye(self, session_id: str) -> None:
         """A clean end needs no will; where this does not get through, the will says the same."""
         try:
-            await asyncio.wait_for(self._say(session_id, online=False), 2.0)
+            async with asyncio.timeout(GOODBYE_S):
+                await self._say(session_id, online=False)
         except (UnreachableError, TimeoutError) as error:
             _log.warning("goodbye not delivered error=%s", error)
 
     def _topic(self, topic: DeviceTopic) -> str:
         return device_topic(self._identity.membership.tenant, self._identity.membership.device_id, topic)
+
+
+def _raise_if_canceled() -> None:
+    """A broker that is lost during the goodbye must not turn the end into another try."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def pause_limit_s(failures: int) -> float:

@@ -79,7 +79,8 @@ class Reporter:
         """Publishes windows every so often, until canceled."""
         while True:
             try:
-                await asyncio.wait_for(self._telemetry_due.wait(), self._publish_every_s())
+                async with asyncio.timeout(self._publish_every_s()):
+                    await self._telemetry_due.wait()
             except TimeoutError:
                 pass
             else:

@@ -148,7 +148,8 @@ class FakeLink:
                     await on_message(topic, payload)
                 while self.online.is_set():
                     try:
-                        message = await asyncio.wait_for(self._incoming.get(), 0.02)
+                        async with asyncio.timeout(0.02):
+                            message = await self._incoming.get()
                     except TimeoutError:
                         continue
                     await on_message(*message)
@@ -225,6 +226,11 @@ class World:
             server=self.server,
             probation_poll_s=0.002,
         )
+
+    def reconnect(self) -> None:
+        """The same broker for another event loop: retained messages and what was published stay."""
+        old, self.link = self.link, FakeLink()
+        self.link.retained, self.link.published = old.retained, old.published
 
     def make_host(self, slot: str, telemetry: TelemetryPolicy, on_windows: OnWindows, on_crash: OnCrash) -> FakeHost:
         """A fake host that tells the world what it serves."""
