@@ -2,8 +2,8 @@
 
 Rules: a stage FAILS as soon as more than `max_failures` devices failed and at least `min_samples` (or all that the
 stage has) have ended; it PASSES when none is at work or within reach any more, enough have ended, and
-`min_success_fraction` of those that ended well or badly did so well. What cannot be read fails (fail closed), and
-a stage in which no device has ended yet neither passes nor fails.
+`min_success_fraction` of those that ended well or badly did so well; at least one must have. What cannot be read
+fails (fail closed), and a stage in which no device has ended yet neither passes nor fails.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ def judge(counts: Counts, gate: StageGate) -> Judgement:
 
 def _judge_fraction(counts: Counts, gate: StageGate) -> Judgement:
     counted = counts.succeeded + counts.failed - counts.accepted
-    if counted == 0:
-        if counts.accepted:
+    if counts.succeeded == 0:
+        if counts.accepted == counts.failed > 0:
             return Judgement(Verdict.PASS, "its failures were accepted")
-        return Judgement(Verdict.FAIL, "no device ended with a result")
+        return Judgement(Verdict.FAIL, f"no device succeeded, {counts.failed} failed")
     fraction = counts.succeeded / counted
     words = f"{counts.succeeded} of {counted} devices succeeded"
     if fraction < gate.min_success_fraction:

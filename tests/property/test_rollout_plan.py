@@ -150,14 +150,10 @@ def test_a_stage_begins_only_after_the_one_before_has_passed(case: Case) -> None
 @SLOW_OK
 @given(cases((Fate.FAIL, Fate.ROLL_BACK, Fate.REJECT, Fate.HANG)))
 def test_a_release_that_always_fails_stays_in_the_first_stage(case: Case) -> None:
-    """When every device fails, no stage passes and no champion is made."""
+    """When every device fails, no gate lets a second stage begin, and the rollout never completes."""
     rollout = run(case)
-    first = max((m.stage for m in rollout.members if m.attempt), default=0)
-    allowed = {stage.plan.gate.min_success_fraction for stage in rollout.stages[:-1]}
-    if 0.0 not in allowed:
-        assert first == 0
-    if rollout.stages[-1].plan.gate.min_success_fraction > 0.0:
-        assert rollout.state is not RolloutState.COMPLETED
+    assert max((member.stage for member in rollout.members if member.attempt), default=0) == 0
+    assert rollout.state is not RolloutState.COMPLETED
 
 
 @SLOW_OK

@@ -35,6 +35,13 @@ def test_what_the_gate_says(counts: Counts, verdict: Verdict) -> None:
     assert bool(judgement.reason) or verdict is Verdict.WAIT
 
 
+def test_a_gate_that_asks_for_nothing_still_asks_for_one_success() -> None:
+    """A stage in which every device failed does not pass, however lenient its gate is."""
+    lenient = StageGate(max_failures=9, min_success_fraction=0.0)
+    assert judge(Counts(3, 0, 3, 0, 3), lenient).verdict is Verdict.FAIL
+    assert judge(Counts(3, 1, 2, 0, 3), lenient).verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize("fraction", [float("nan"), float("inf"), -0.1, 1.1])
 def test_a_gate_that_cannot_be_read_fails(fraction: float) -> None:
     """A threshold that makes no sense stops the rollout, whatever the counts."""
