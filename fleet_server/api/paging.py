@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
-from msgspec import Meta
+from litestar.params import Parameter
 
 from fleet_contract.api import Page
 from fleet_contract.errors import ContractError
@@ -19,7 +19,7 @@ from fleet_contract.errors import ContractError
 T = TypeVar("T")
 
 DEFAULT_LIMIT = 100
-Limit = Annotated[int, Meta(ge=1, le=1000, description="how many items at most")]
+Limit = Annotated[int, Parameter(ge=1, le=1000, description="how many items at most")]
 
 
 def page_of(found: Sequence[T], limit: int, key: Callable[[T], object]) -> Page[T]:
