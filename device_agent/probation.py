@@ -1,8 +1,8 @@
 """The verdict on a release in probation: pure, from counts since its activation.
 
 Rules: what breaks a limit fails at once, but fractions and latency count only from `min_inferences` requests on.
-Commit needs the time AND the healthy inferences AND the server reachable; when `max_duration_s` passes without
-them, the release has not proven itself and fails. A limit that cannot be judged (NaN) does not pass.
+Commit needs the time AND the healthy inferences in as many requests, so that the fractions were judged, AND the
+server reachable; when `max_duration_s` passes without them, the release has not proven itself and fails. A limit that cannot be judged (NaN) does not pass.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def unproven(counts: HostCounts, policy: ProbationPolicy, *, elapsed_s: float, s
     lacks = []
     if elapsed_s < policy.min_duration_s:
         lacks.append(f"{elapsed_s:.0f} of {policy.min_duration_s:g} s")
-    if counts.healthy < policy.min_inferences:
-        lacks.append(f"{counts.healthy} of {policy.min_inferences} healthy inferences")
+    judged = min(counts.healthy, counts.requests)  # a large batch is many inferences but one request to judge
+    if judged < policy.min_inferences:
+        lacks.append(f"{judged} of {policy.min_inferences} healthy inferences")
     if not server_reachable:
         lacks.append("the server is not reachable")
     return ", ".join(lacks)

@@ -20,8 +20,8 @@ DEFAULT_SLOT: Final = "main"
 class ProbationPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When an activated release is committed, and when it is rolled back.
 
-    Commit needs `min_duration_s` AND `min_inferences` healthy inferences AND the server reachable; when
-    `max_duration_s` passes without them, the release is rolled back. Fractions are of requests in probation and
+    Commit needs `min_duration_s` AND `min_inferences` healthy inferences in at least as many requests AND the server
+    reachable; when `max_duration_s` passes without them, the release is rolled back. Fractions are of requests in probation and
     count only from `min_inferences` requests on. `max_latency_p95_ms` 0 means no limit.
     """
 

@@ -106,11 +106,7 @@ class Stage:
         version = self.make(FIRST, "v1")
         for kind in DEVICES:
             world.enrol(kind)
-        wait_for(
-            "five devices online",
-            lambda: sum(device.online for device in world.devices().values()) == len(DEVICES),
-            timeout_s=40.0,
-        )
+        wait_for("five devices online", lambda: world.online() == len(DEVICES), timeout_s=40.0)
         narrator.say(f"{len(DEVICES)} devices enrolled with one-time claims, each an agent process of its own")
         ended = world.roll_out(version)
         narrator.mark(f"v{version} {ended.state}")

@@ -157,11 +157,25 @@ class World:
         config = self.folder / f"{kind.device_id}.toml"
         runtimes = ", ".join(f'"{runtime}"' for runtime in kind.runtimes)
         config.write_text(
-            f'state_dir = "{self.folder / kind.device_id}"\nserver_url = "{self.url}"\nhardware = "{kind.hardware}"\n'
+            f'server_url = "{self.url}"\nhardware = "{kind.hardware}"\n'
             f"memory_budget_mb = {kind.memory_budget_mb}\nruntimes = [{runtimes}]\nmin_free_mb = 1\n"
         )
-        arguments = ["-m", "device_agent", "--config", str(config), "--claim", claim.token]
-        self.processes.start(kind.device_id, arguments)
+        state = self.folder / kind.device_id
+        self.processes.start(
+            kind.device_id,
+            ["-m", "device_agent", "--state-dir", str(state), "--config", str(config), "--claim", claim.token],
+        )
+
+    def online(self) -> int:
+        """How many devices are online.
+
+        Raises:
+            UnreachableError: an agent process has ended.
+        """
+        for kind in DEVICES:
+            if not self.processes.alive(kind.device_id):
+                raise UnreachableError(f"agent {kind.device_id} ended", hint=self.processes.tail(kind.device_id))
+        return sum(device.online for device in self.devices().values())
 
     def devices(self) -> dict[str, DeviceView]:
         """All devices as the server knows them."""

@@ -31,6 +31,7 @@ def test_commit_needs_time_inferences_and_the_server() -> None:
     [
         pytest.param(GOOD, 59.0, True, id="too early"),
         pytest.param(HostCounts(requests=49, healthy=49, latency_p95_ms=1.0), 61.0, True, id="too few inferences"),
+        pytest.param(HostCounts(requests=49, healthy=490, latency_p95_ms=1.0), 61.0, True, id="too few requests"),
         pytest.param(GOOD, 61.0, False, id="server away"),
     ],
 )
