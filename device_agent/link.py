@@ -91,6 +91,7 @@ class MqttLink:
             await self._client.publish(self._topic(topic), payload, rule.qos, rule.retain)
         except aiomqtt.MqttError as error:
             raise UnreachableError(f"broker: {error}") from error
+        _raise_if_canceled()
 
     async def run(self, on_connect: Callable[[], Awaitable[None]], on_message: OnMessage) -> None:
         """Keeps connected until canceled, then says goodbye."""
@@ -114,6 +115,7 @@ class MqttLink:
                 await self._say(session_id, online=True)
                 _log.info("broker connected host=%s", self._identity.membership.broker.host)
                 await on_connect()
+                _raise_if_canceled()
                 async for message in client.messages:
                     await on_message(str(message.topic), _payload(message))
             except asyncio.CancelledError:
@@ -165,7 +167,11 @@ class MqttLink:
 
 
 def _raise_if_canceled() -> None:
-    """A broker that is lost during the goodbye must not turn the end into another try."""
+    """Lets a cancellation count that got lost on the way.
+
+    Python 3.11's `asyncio.wait_for`, which aiomqtt uses, swallows one that comes together with the answer, and
+    a broker that is lost during the goodbye raises its own error instead.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

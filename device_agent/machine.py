@@ -12,7 +12,8 @@ Rules, on top of the contract's transition table:
  6. Interrupted downloads are tried again until `max_attempts`; an error that is not retryable ends at once.
  7. Every crash of a host in probation and every unclean end of the agent from PREFLIGHT on counts in `starts`;
     at `max_crashes` the deployment ends, through a rollback once something changed.
- 8. An active release that is found damaged at the start gives way to the previous one, with its error on record.
+ 8. An active release that is found damaged at the start gives way to the previous one, or to none, with its error
+    on record; the next start tries it again when nothing else is active.
  9. After a restart `resume` names the action of the persisted state; actions are safe to repeat.
 """
 
@@ -149,8 +150,11 @@ def resume(record: SlotRecord, now: datetime, *, clean: bool) -> Course:
     return Course(record, (), RESUME.get(record.state, A.NONE))
 
 
-def fell_back(record: SlotRecord, error: DeploymentError, now: datetime) -> Course:
-    """At the start the active release could not be served and the previous one could: they trade places."""
+def fell_back(record: SlotRecord, error: DeploymentError | None, now: datetime) -> Course:
+    """At the start the active release could not be served: it trades places with the previous one, or with nothing.
+
+    So the server sees what really runs, and deploying the damaged release again installs it again.
+    """
     return Course(replace(record, active=record.previous, previous=record.active, since=now, error=error), (), A.NONE)
 
 

@@ -20,7 +20,7 @@ from fleet_contract.deployment import (
     DeploymentEvent,
     DeploymentState,
 )
-from fleet_contract.errors import EdgeferryError, ModelError, StorageError
+from fleet_contract.errors import ContractError, EdgeferryError, ModelError, StorageError
 from fleet_contract.messages import Event
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from device_agent.slot_record import SlotRecord
     from device_agent.slot_steps import Decide, SlotSteps
     from device_agent.surroundings import Surroundings
+    from fleet_contract.messages import InstalledRelease
 
 A = DeploymentAction
 
@@ -94,30 +95,30 @@ class SlotRunner:
     async def _serve_first(self) -> None:
         """What was active is served again before anything else, with no network."""
         record = self.record
-        if record.active is None:
-            return
-        on_probation = record.state in CHANGED and record.pointer_moved
-        try:
-            await self.serving.serve(record.active, probation=on_probation)
-        except EdgeferryError as error:
-            _log.exception("active release does not start slot=%s", record.slot)
-            await self._serve_instead(error)
+        if record.active is not None:
+            error = await self._try_to_serve(record.active)
+            if error is not None:
+                await self._serve_instead(error)
+        elif record.previous is not None and await self._try_to_serve(record.previous) is None:
+            await self._take(fell_back(record, None, self._around.clock.now()))
         self._around.files.set_current(record.slot, self.record.active)
         self._changed()
 
-    async def _serve_instead(self, error: EdgeferryError) -> None:
-        record, now = self.record, self._around.clock.now()
-        if record.state is DeploymentState.PROBATION:
-            self.offer(lambda record, now: happen(record, DeploymentEvent.PROBATION_FAILED, now, error=describe(error)))
-            return
-        if record.previous is None or record.state not in RESTING:
-            return
+    async def _try_to_serve(self, installed: InstalledRelease) -> EdgeferryError | None:
+        on_probation = self.record.pointer_moved and self.record.state in CHANGED
         try:
-            await self.serving.serve(record.previous, probation=False)
-        except ModelError:
-            _log.exception("previous release does not start either slot=%s", record.slot)
-            return
-        await self._take(fell_back(record, describe(error), now))
+            await self.serving.serve(installed, probation=on_probation)
+        except (ModelError, ContractError) as error:
+            _log.exception("release does not start slot=%s version=%d", self.record.slot, installed.version)
+            return error
+        return None
+
+    async def _serve_instead(self, error: EdgeferryError) -> None:
+        record, described = self.record, describe(error)
+        if record.state is DeploymentState.PROBATION:
+            self.offer(lambda record, now: happen(record, DeploymentEvent.PROBATION_FAILED, now, error=described))
+        elif record.state in RESTING and (record.previous is None or await self._try_to_serve(record.previous) is None):
+            await self._take(fell_back(record, described, self._around.clock.now()))
 
     async def _carry_out(self, action: DeploymentAction) -> DeploymentAction:
         """The action after this one."""

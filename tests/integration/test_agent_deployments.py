@@ -450,6 +450,24 @@ def test_a_damaged_active_release_gives_way_to_the_previous_one(tmp_path: Path) 
     play(story(World(tmp_path)))
 
 
+def test_a_damaged_only_release_can_be_installed_again(tmp_path: Path) -> None:
+    """With nothing to fall back to nothing serves, the server sees so, and deploying it again mends it."""
+
+    async def story(world: World) -> None:
+        release = make_release(1)
+        async with world.running():
+            await deploy_first(world)
+        (world.files.blobs / release.manifest.variants[0].blob.sha256).write_bytes(b"rot")
+        async with world.running():
+            await until(lambda: world.reported().slots[0].error is not None)
+            assert world.reported().slots[0].active is None
+            world.desire(release.desired("d-again", probation=QUICK))
+            await ended(world, "d-again", S.COMMITTED)
+        assert world.served == [1, 1]
+
+    play(story(World(tmp_path)))
+
+
 def test_the_clock_does_not_fall_behind_the_last_signed_time(tmp_path: Path) -> None:
     """A board that wakes up in the past still refuses a document that expired by signed time."""
 

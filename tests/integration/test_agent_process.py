@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from device_agent.status import read_status
 from device_agent.store import DATABASE_FILE, Store
 from fleet_contract.api import BrokerAddress
 from fleet_contract.codec import encode
+from tests.fakes.agent_process import begun, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,27 +62,6 @@ def agent(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
-
-
-def begun(state_dir: Path) -> bool:
-    """Whether the agent marked its start in the state."""
-    try:
-        database = sqlite3.connect(f"file:{state_dir / DATABASE_FILE}?mode=ro", uri=True)
-        try:
-            return bool(database.execute("SELECT value FROM meta WHERE key = 'clean_end'").fetchone() == (b"no",))
-        finally:
-            database.close()
-    except sqlite3.Error:
-        return False
-
-
-def wait_for(condition: object, timeout_s: float = 20.0) -> None:
-    """Until `condition()` holds."""
-    assert callable(condition)
-    ends_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < ends_s
-        time.sleep(0.05)
 
 
 def resident_mb(pid: int) -> float:
