@@ -2,7 +2,8 @@
 
 Rules: what breaks a limit fails at once, but fractions and latency count only from `min_inferences` requests on.
 Commit needs the time AND the healthy inferences in as many requests, so that the fractions were judged, AND the
-server reachable; when `max_duration_s` passes without them, the release has not proven itself and fails. A limit that cannot be judged (NaN) does not pass.
+server reachable; when `max_duration_s` passes without them, the release has not proven itself and fails. A limit
+that cannot be judged (NaN) does not pass.
 """
 
 from __future__ import annotations

@@ -55,6 +55,11 @@ def test_a_broken_limit_fails_at_once(counts: HostCounts, code: str) -> None:
     assert judge(counts, elapsed_s=1.0) == (DeploymentEvent.PROBATION_FAILED, code)
 
 
+def test_one_large_batch_is_no_proof() -> None:
+    """A thousand inferences in one request leave the fractions unjudged, so there is no commit yet."""
+    assert judge(HostCounts(requests=1, healthy=1000, latency_p95_ms=1.0)) is None
+
+
 def test_a_few_early_errors_are_no_verdict() -> None:
     """Fractions count only from min_inferences requests on."""
     assert judge(HostCounts(requests=10, errors=5, healthy=5, latency_p95_ms=1.0)) is None
