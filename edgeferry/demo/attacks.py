@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 import paho.mqtt.client as mqtt
@@ -14,8 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edgeferry.demo.iterations import MODEL
 from edgeferry.demo.processes import wait_for
 from fleet_contract.codec import decode, encode
-from fleet_contract.deployment import DeploymentState
-from fleet_contract.device_profile import Runtime
+from fleet_contract.deployment import RUNS_NEW_RELEASE, DeploymentState
 from fleet_contract.errors import UnreachableError
 from fleet_contract.rollout import RolloutState
 from fleet_contract.signing import SignedDocument
@@ -26,37 +25,43 @@ if TYPE_CHECKING:
     from edgeferry.demo.world import World
     from fleet_contract.api import AuditView
 
-VICTIM: Final = "jetson-dock"
-
 
 def play_attacks(world: World, narrator: Narrator, *, bad_version: int) -> None:
     """Both attacks; each must be refused by the device, leave it serving, and stand in the audit log."""
     before = world.running()
-    _tamper_blob(world, narrator, bad_version)
-    _tamper_desired(world, narrator)
+    victim = _without(world, bad_version)
+    _tamper_blob(world, narrator, bad_version, victim)
+    _tamper_desired(world, narrator, victim)
     narrator.expect("every device still serves what it served", holds=world.running() == before)
     check = world.client().verify_audit()
     narrator.expect(f"the audit log's hash chain holds over {check.entries} entries", holds=check.intact)
 
 
-def _tamper_blob(world: World, narrator: Narrator, version: int) -> None:
+def _without(world: World, version: int) -> str:
+    """A device that never had the version: its blobs must travel."""
+    client = world.client()
+    rollout = next(each for each in client.rollouts() if each.version == version)
+    return next(each.device_id for each in client.rollout_devices(rollout.id) if each.stage != rollout.stages[0].name)
+
+
+def _tamper_blob(world: World, narrator: Narrator, version: int, victim: str) -> None:
     client = world.client()
     manifest = client.release(MODEL, version).manifest
-    blobs = [variant.blob.sha256 for variant in manifest.variants if variant.runtime is Runtime.ONNX]
+    blobs = [variant.blob.sha256 for variant in manifest.variants]
     files = [path for sha256 in blobs for path in (world.folder / "server").rglob(sha256) if path.is_file()]
     narrator.expect("the attacker finds the blobs in the server's storage", holds=len(files) == len(blobs) > 0)
     originals = [_flip_last_byte(path) for path in files]
-    ended = world.roll_out(version, select={"site": VICTIM})
+    ended = world.roll_out(version, select={"site": victim})
     for path, data in zip(files, originals, strict=True):
         path.write_bytes(data)
-    device = next(iter(client.rollout_devices(ended.id)))
+    history = [event for event in client.device_events(victim) if event.version == version]
     narrator.expect(
-        "a tampered blob is refused: nothing was activated",
-        holds=device.state in {DeploymentState.FAILED, DeploymentState.REJECTED}
-        and ended.state is not RolloutState.COMPLETED,
-        detail=f"device {device.state}, rollout {ended.state}",
+        "a tampered blob is refused: the rollout ended and the device never activated it",
+        holds=ended.state is not RolloutState.COMPLETED
+        and any(event.to_state is DeploymentState.FAILED for event in history)
+        and not any(event.to_state in RUNS_NEW_RELEASE for event in history),
+        detail=f"rollout {ended.state}, device {[str(event.to_state) for event in history]}",
     )
-    narrator.say(f"the device says: {device.error.detail if device.error else '-'}")
     _expect_audit(world, narrator, "refuse-blob")
 
 
@@ -67,8 +72,8 @@ def _flip_last_byte(path: Path) -> bytes:
     return data
 
 
-def _tamper_desired(world: World, narrator: Narrator) -> None:
-    topic = device_topic(DEFAULT_TENANT, VICTIM, DeviceTopic.DESIRED)
+def _tamper_desired(world: World, narrator: Narrator, victim: str) -> None:
+    topic = device_topic(DEFAULT_TENANT, victim, DeviceTopic.DESIRED)
     with Intruder(world) as intruder:
         document = decode(intruder.read_retained(topic), SignedDocument)
         payload: dict[str, Any] = msgspec.json.decode(base64.b64decode(document.payload))
@@ -76,7 +81,7 @@ def _tamper_desired(world: World, narrator: Narrator) -> None:
         payload["slots"][0]["version"] = 1
         forged = base64.b64encode(msgspec.json.encode(payload)).decode()
         intruder.publish(topic, encode(msgspec.structs.replace(document, payload=forged)))
-    narrator.say(f"an intruder on the broker told {VICTIM} to go back to v1, under the old signature")
+    narrator.say(f"an intruder on the broker told {victim} to go back to v1, under the old signature")
     _expect_audit(world, narrator, "refuse-desired")
 
 
