@@ -93,6 +93,20 @@ class RetrainRequests:
         self._note(connection, actor, "create-retrain", request_id, f"{model}: {reason}")
         return self._view(connection, request_id)
 
+    def widen(
+        self, request_id: str, device_ids: tuple[str, ...], *, actor: str, connection: Connection
+    ) -> RetrainView:
+        """Adds devices to a request that collects.
+
+        Raises:
+            NotFoundError: there is none of that id.
+            ConflictError: it is not collecting.
+        """
+        row = self._expect(connection, request_id, S.COLLECTING)
+        rows.update(connection, request_id, device_ids=(*row.device_ids, *device_ids))
+        self._note(connection, actor, "widen-retrain", request_id, ", ".join(device_ids))
+        return self._view(connection, request_id)
+
     def open(self, request_id: str, *, actor: str) -> RetrainView:
         """Lets workers take a request that still collects.
 

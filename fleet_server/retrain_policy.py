@@ -1,7 +1,8 @@
 """When drift becomes a retrain request, and how samples for one are asked of devices.
 
-Rules: one live request a model; a cool-down between those that the policy opens and a cap a day over all models;
-model drift asks, input drift only where the settings say so. Only devices whose label allows sampling are asked.
+Rules: one live request a model, which devices that begin to drift later join while it collects; a cool-down between
+those that the policy opens and a cap a day over all models; model drift asks, input drift only where the settings say
+so. Only devices whose label allows sampling are asked.
 """
 
 from __future__ import annotations
@@ -78,11 +79,14 @@ class RetrainPolicy:
                 base_version=base,
                 connection=connection,
             )
-            self._collect(connection, view, actor)
+            self._collect(connection, view.id, view.device_ids, actor)
             return view
 
     def on_alert(self, alert: AlertView, *, connection: Connection) -> RetrainView | None:
-        """Opens a request for an alert where the policy says so; None where it does not."""
+        """Opens a request for an alert, or widens the one that collects for it; None where the policy does neither."""
+        live = rows.live_of_model(connection, alert.model)
+        if live is not None and live.alert_id == alert.id and live.state == RetrainState.COLLECTING:
+            return self._widen(connection, live.id, live.device_ids, alert)
         obstacle = self._obstacle(alert, connection)
         if obstacle:
             log.info("retrain-not-opened alert=%d reason=%s", alert.id, obstacle)
@@ -97,7 +101,18 @@ class RetrainPolicy:
             base_version=alert.version,
             connection=connection,
         )
-        self._collect(connection, view, SYSTEM)
+        self._collect(connection, view.id, view.device_ids, SYSTEM)
+        return view
+
+    def _widen(
+        self, connection: Connection, request_id: str, known: tuple[str, ...], alert: AlertView
+    ) -> RetrainView | None:
+        """Asks the devices that began to drift after the request was opened, too."""
+        added = tuple(device_id for device_id in alert.device_ids if device_id not in known)
+        if not added:
+            return None
+        view = self._requests.widen(request_id, added, actor=SYSTEM, connection=connection)
+        self._collect(connection, request_id, added, SYSTEM)
         return view
 
     def _obstacle(self, alert: AlertView, connection: Connection) -> str:
@@ -120,16 +135,16 @@ class RetrainPolicy:
             return "the cap a day is reached"
         return ""
 
-    def _collect(self, connection: Connection, view: RetrainView, actor: str) -> None:
+    def _collect(self, connection: Connection, request_id: str, device_ids: tuple[str, ...], actor: str) -> None:
         command = CommandCreate(
             name=CommandName.COLLECT,
             max_samples=self._settings.collect_max_samples,
             max_bytes=self._settings.collect_max_bytes,
             duration_s=self._settings.collect_duration_s,
-            request_id=view.id,
+            request_id=request_id,
             ttl_s=self._settings.collect_ttl_s,
         )
-        for device_id in view.device_ids:
+        for device_id in device_ids:
             device = self._devices.get(device_id, connection=connection)
             if device.labels.get(SAMPLING_LABEL) == SAMPLING_ALLOWED:
                 self._commands.create(device_id, command, actor=actor, connection=connection)

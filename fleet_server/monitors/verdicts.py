@@ -128,7 +128,7 @@ class Verdicts:
             device_ids=device_ids,
             connection=connection,
         )
-        if raised.new and self._policy is not None:
+        if self._policy is not None:
             self._policy.on_alert(raised.view, connection=connection)
 
     def _tell_device(self, connection: Connection, device_id: str) -> None:

@@ -100,6 +100,17 @@ def test_model_drift_raises_one_alert_and_one_request(fleet: Fleet) -> None:
     assert newest.drift_score > 1.0
 
 
+def test_a_device_that_drifts_later_joins_the_request(fleet: Fleet) -> None:
+    """While samples are still collected, one more drifted device is asked, and those asked before are not again."""
+    for _ in range(3):
+        fleet.send(1, shift={"pi-1": unit(3, 5)})
+    for _ in range(3):
+        fleet.send(1, shift={"pi-1": unit(3, 5), "pi-2": unit(3, 5)})
+    ((_, request),) = fleet.served.requests.page()
+    assert request.device_ids == ("pi-1", "pi-2")
+    assert [command.device_id for command in fleet.served.commands.due()] == ["pi-1", "pi-2"]
+
+
 def test_input_drift_alone_asks_for_no_retraining(fleet: Fleet) -> None:
     """Moved inputs with unmoved outputs are an alert for people, not a retrain request."""
     for _ in range(3):
