@@ -3,7 +3,9 @@
 Rules: the session is an optimisation (expiry 24 h); the agent subscribes on every connect, so that a broker that
 forgot it loses nothing. Birth and will share a session id, so that a late will of an old session means nothing.
 Full-jitter backoff from 1 to 60 s, which falls back only after a connection has lasted, so that being kicked
-again and again slows down too. A message counts as delivered when the broker has acknowledged it.
+again and again slows down too. A message counts as delivered when the broker has acknowledged it AND somebody is
+subscribed: MQTT 5 brokers say so in the acknowledgement, and what nobody took would be lost (a broker that forgot
+the server's session). A retained message waits on the broker for whoever comes.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from paho.mqtt import client as mqtt
+    from paho.mqtt.reasoncodes import ReasonCode
+
     from device_agent.identity import Identity
     from device_agent.ports import OnMessage
 
@@ -39,8 +44,23 @@ LASTING_S: Final = 60.0
 ANSWER_TIMEOUT_S: Final = 15.0
 GOODBYE_S: Final = 2.0
 MAX_QUEUED: Final = 256
+NO_MATCHING_SUBSCRIBERS: Final = 0x10
+FIRST_ERROR_CODE: Final = 0x80
+"""PUBACK reason codes. Source: MQTT 5.0, table 3-4."""
 
 _log = logging.getLogger(__name__)
+
+
+class _WatchfulClient(aiomqtt.Client):
+    """Keeps the reason code of the last PUBACK, which aiomqtt drops."""
+
+    reason_code = 0
+
+    def _on_publish(
+        self, client: mqtt.Client, userdata: object, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        self.reason_code = reason_code.value
+        super()._on_publish(client, userdata, mid, reason_code, properties)
 
 
 class MqttLink:
@@ -71,7 +91,8 @@ class MqttLink:
         self._now = now
         self._monotonic = monotonic
         self._rng = rng
-        self._client: aiomqtt.Client | None = None
+        self._client: _WatchfulClient | None = None
+        self._sending = asyncio.Lock()
 
     @property
     def connected(self) -> bool:
@@ -79,19 +100,27 @@ class MqttLink:
         return self._client is not None
 
     async def publish(self, topic: DeviceTopic, payload: bytes) -> None:
-        """Returns once the broker has acknowledged the message.
+        """Returns once the broker has acknowledged the message and, unless it is retained, somebody gets it.
 
         Raises:
-            UnreachableError: not connected, or the connection broke; the message may have arrived all the same.
+            UnreachableError: not connected, or the connection broke (the message may have arrived all the same),
+                or the broker refused it, or nobody is subscribed to it.
         """
-        if self._client is None:
-            raise UnreachableError("broker: not connected")
         rule = TABLE[topic]
-        try:
-            await self._client.publish(self._topic(topic), payload, rule.qos, rule.retain)
-        except aiomqtt.MqttError as error:
-            raise UnreachableError(f"broker: {error}") from error
+        async with self._sending:  # one at a time, so that the answer is to this message
+            if self._client is None:
+                raise UnreachableError("broker: not connected")
+            client = self._client
+            client.reason_code = 0
+            try:
+                await client.publish(self._topic(topic), payload, rule.qos, rule.retain)
+            except aiomqtt.MqttError as error:
+                raise UnreachableError(f"broker: {error}") from error
         _raise_if_canceled()
+        if client.reason_code >= FIRST_ERROR_CODE:
+            raise UnreachableError(f"broker: refused {topic}: reason code {client.reason_code}")
+        if client.reason_code == NO_MATCHING_SUBSCRIBERS and not rule.retain:
+            raise UnreachableError(f"broker: nobody listens to {topic}")
 
     async def run(self, on_connect: Callable[[], Awaitable[None]], on_message: OnMessage) -> None:
         """Keeps connected until canceled, then says goodbye."""
@@ -129,13 +158,13 @@ class MqttLink:
         tenant = self._identity.membership.tenant
         return [self._topic(DeviceTopic.DESIRED), self._topic(DeviceTopic.COMMAND), server_status_topic(tenant)]
 
-    def _new_client(self, session_id: str) -> aiomqtt.Client:
+    def _new_client(self, session_id: str) -> _WatchfulClient:
         membership = self._identity.membership
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.MaximumPacketSize = 2 * MAX_DOCUMENT_BYTES
         will = DeviceStatus(session_id=session_id, online=False, agent_version=self._agent_version)
-        return aiomqtt.Client(
+        return _WatchfulClient(
             membership.broker.host,
             membership.broker.port,
             identifier=membership.device_id,

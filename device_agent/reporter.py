@@ -6,25 +6,26 @@ A message leaves the state file only once the broker has acknowledged it; what b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device_agent.intake import DESIRED_REV
+from device_agent.link import pause_limit_s
 from fleet_contract.codec import encode
 from fleet_contract.errors import UnreachableError
 from fleet_contract.messages import Reported
 from fleet_contract.topics import DeviceTopic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from device_agent.slot_runner import SlotRunner
     from device_agent.surroundings import Surroundings
 
 DRAIN_BATCH: Final = 20
-RETRY_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -61,19 +62,37 @@ class Reporter:
         self.changed()
 
     async def report_changes(self) -> None:
-        """Publishes events, then the state, whenever something changed, until canceled."""
+        """Publishes events, then the state, whenever something changed, until canceled.
+
+        What does not get through is tried again after a pause that doubles up to a minute, with jitter.
+        """
+        failures = 0
         while True:
-            await self._changed.wait()
-            self._changed.clear()
+            await self._wait_for_change(failures)
             if not self._around.link.connected:
+                failures = 0
                 continue  # the next connect greets, and so comes back here
-            try:
-                await self._drain_outbox()
-                await self._around.link.publish(DeviceTopic.REPORTED, encode(self.reported()))
-            except UnreachableError as error:
-                _log.warning("report waits error=%s", error.message)
-                await asyncio.sleep(RETRY_S)
-                self._changed.set()
+            delivered = [await self._try(self._drain_outbox), await self._try(self._publish_state)]
+            failures = 0 if all(delivered) else failures + 1
+
+    async def _wait_for_change(self, failures: int) -> None:
+        limit_s = pause_limit_s(failures) if failures else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s and self._around.rng.uniform(0.5 * limit_s, limit_s)):
+                await self._changed.wait()
+        self._changed.clear()
+
+    async def _try(self, send: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was delivered; events that nobody takes now must not hold back the retained state."""
+        try:
+            await send()
+        except UnreachableError as error:
+            _log.warning("report waits error=%s", error.message)
+            return False
+        return True
+
+    async def _publish_state(self) -> None:
+        await self._around.link.publish(DeviceTopic.REPORTED, encode(self.reported()))
 
     async def send_telemetry(self) -> None:
         """Publishes windows every so often, until canceled."""

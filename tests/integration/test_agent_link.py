@@ -148,6 +148,25 @@ def test_a_broker_that_forgot_everything_loses_nothing(broker: Mosquitto, monkey
     asyncio.run(story())
 
 
+def test_an_event_that_nobody_takes_is_not_delivered(broker: Mosquitto) -> None:
+    """A broker that has lost the server's session says that nobody is subscribed: the event must wait for it."""
+
+    async def story() -> None:
+        bench = Bench(broker)
+        async with bench.running():
+            with pytest.raises(UnreachableError, match="nobody listens to event"):
+                await bench.link.publish(DeviceTopic.EVENT, b"event")
+            await bench.link.publish(DeviceTopic.REPORTED, b"state")  # retained: it waits on the broker
+            observer = Observer(broker.port)
+            try:
+                await bench.link.publish(DeviceTopic.EVENT, b"event")
+                await until(lambda: b"event" in observer.on("ef/1/main/d/pi/event"))
+            finally:
+                observer.close()
+
+    asyncio.run(story())
+
+
 def test_a_retained_document_comes_with_the_connection(broker: Mosquitto) -> None:
     """What was desired while the device was off is the first thing that it hears."""
 
