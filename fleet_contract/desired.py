@@ -21,8 +21,8 @@ class ProbationPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """When an activated release is committed, and when it is rolled back.
 
     Commit needs `min_duration_s` AND `min_inferences` healthy inferences in at least as many requests AND the server
-    reachable; when `max_duration_s` passes without them, the release is rolled back. Fractions are of requests in probation and
-    count only from `min_inferences` requests on. `max_latency_p95_ms` 0 means no limit.
+    reachable; when `max_duration_s` passes without them, the release is rolled back. Fractions are of requests in
+    probation and count only from `min_inferences` requests on. `max_latency_p95_ms` 0 means no limit.
     """
 
     min_duration_s: Annotated[float, Meta(ge=0.0)] = 60.0

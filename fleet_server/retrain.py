@@ -93,9 +93,7 @@ class RetrainRequests:
         self._note(connection, actor, "create-retrain", request_id, f"{model}: {reason}")
         return self._view(connection, request_id)
 
-    def widen(
-        self, request_id: str, device_ids: tuple[str, ...], *, actor: str, connection: Connection
-    ) -> RetrainView:
+    def widen(self, request_id: str, device_ids: tuple[str, ...], *, actor: str, connection: Connection) -> RetrainView:
         """Adds devices to a request that collects.
 
         Raises:

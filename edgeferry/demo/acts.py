@@ -82,7 +82,7 @@ class Stage:
                 f"    {variant.id:<12} {variant.blob.size_bytes:>7,} bytes  accuracy {found.accuracy:.1%}  "
                 f"agreement {found.top1_agreement:.1%}  {found.latency_p50_ms:.3f} ms"
             )
-        self.narrator.figures[f"v{version} in training"] = overall.accuracy
+        self.narrator.figure(f"v{version} in training", overall.accuracy)
         return version
 
     def measure(self, name: str) -> float:

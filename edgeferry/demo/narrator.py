@@ -58,7 +58,7 @@ class Narrator:
 
     def say(self, words: str) -> None:
         """A line of the story."""
-        self.console.print(f"   {words}", highlight=False)
+        self.console.print(f"   {words}", highlight=False, markup=False, soft_wrap=True)
 
     def mark(self, words: str) -> None:
         """A line that is also a mark on the time line."""

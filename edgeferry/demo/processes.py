@@ -48,6 +48,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=child_environment(),
+                start_new_session=True,  # Ctrl-C is for the demo, which then ends its children in order
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call; this process runs no other threads yet
             )
         self._running[name] = child
@@ -62,6 +63,7 @@ class Processes:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=child_environment(),
+                start_new_session=True,  # Ctrl-C is for the demo, which then ends its children in order
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - as above
             )
         self._running[name] = child

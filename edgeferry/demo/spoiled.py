@@ -75,7 +75,7 @@ def _await_request(world: World, narrator: Narrator) -> RetrainView:
         narrator.say(f"    {alert.summary}")
     wait_for("a retrain request", lambda: any(client.retrain_requests()), timeout_s=30.0)
     request = next(iter(client.retrain_requests()))
-    narrator.mark(f"retrain request: {request.reason}")
+    narrator.mark(f"retrain request for {request.reason.partition(':')[0]}")
     return request
 
 

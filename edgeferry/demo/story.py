@@ -82,7 +82,11 @@ def _end(world: World, narrator: Narrator) -> None:
         narrator.say(f"{act.ended_s - act.started_s:6.1f} s  {act.title}")
     narrator.say(f"{narrator.now_s():6.1f} s  in all")
     for name, value in narrator.figures.items():
-        narrator.console.print(f"   {name:<44} {'█' * round(value * 40)} {value:.1%}", highlight=False)
+        narrator.say(f"{name:<24} {'█' * round(value * 40):<40} {value:.1%}")
+    variants = world.variants()
+    for name, device in world.devices().items():
+        memory = f"agent {device.agent_rss_mb:.0f} MB, model host {device.host_rss_mb:.0f} MB of RAM"
+        narrator.say(f"{name:<12} {variants.get(name, '-'):<12} {memory}")
     picture = world.folder / "story.png"
     draw(narrator, drift_lines(world.client(), narrator), picture)
     narrator.say(f"picture: {picture}")

@@ -131,7 +131,11 @@ class BrokerChild:
     def _run(self) -> int:
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal is for the server, which then ends the broker
             )
         self._settled.set()
         if self._stopping.is_set():

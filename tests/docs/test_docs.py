@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from device_agent.config import AgentConfig
 from edgeferry.cli import COMMANDS
 from fleet_contract.topics import TABLE
+from fleet_server.config import ServerConfig
+from trainer.settings import ProjectFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")})
@@ -42,6 +50,24 @@ def test_every_topic_is_documented() -> None:
     for topic, rule in TABLE.items():
         retained = ", retained" if rule.retain else ""
         assert f"| `d/{{id}}/{topic}` | {rule.sender} | {rule.qos}{retained} |" in text
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"), [("Server", ServerConfig), ("Agent", AgentConfig), ("Project", ProjectFile)]
+)
+def test_every_setting_is_documented(section: str, kind: type[msgspec.Struct]) -> None:
+    """docs/reference/settings.md has a row for each key of each file, and no row for a key that is gone."""
+    text = (ROOT / "docs/reference/settings.md").read_text()
+    part = text.partition(f"## {section}")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w.]+)`", part, re.MULTILINE)) == set(setting_keys(kind))
+
+
+def setting_keys(kind: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    """Every key of a settings type, with the tables that lead to it."""
+    for field in msgspec.structs.fields(kind):
+        is_table = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+        name = f"{prefix}{field.encode_name}"
+        yield from setting_keys(field.type, f"{name}.") if is_table else (name,)
 
 
 def test_paths_in_the_architecture_exist() -> None:

@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    do_GET = do_POST = do_PUT = do_HEAD = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server names them
+    do_GET = do_POST = do_PUT = do_HEAD = do_PATCH = do_DELETE = answer
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
