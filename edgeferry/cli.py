@@ -163,4 +163,6 @@ def _run_click(target: Callable[..., object], name: str, arguments: list[str]) -
             raise
         show()  # click's usage errors print usage and message to stderr
         return ExitCode.USAGE
+    if result == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else ExitCode.OK

@@ -24,6 +24,15 @@ def _preflight(release: HostedRelease, *, memory_limit_mb: int = 0, **policy: fl
     return asyncio.run(run_preflight(release, PreflightPolicy(**policy), threads=1, memory_limit_mb=memory_limit_mb))
 
 
+def test_memory_is_the_boards_not_that_of_who_asks(tmp_path: Path) -> None:
+    """A preflight started by a large process measures its own memory, not what it inherited over fork."""
+    ballast = np.ones(300 * 2**20, np.uint8)
+    result = _preflight(make_release(tmp_path, "tflite-f32"), max_rss_mb=250.0)
+    assert result.passed, result.detail
+    assert 10.0 < result.rss_mb < 250.0
+    assert ballast[-1] == 1
+
+
 @pytest.mark.parametrize("variant_id", ["tflite-f32", "tflite-int8", "onnx-f32"])
 def test_a_good_variant_passes_with_its_figures(tmp_path: Path, variant_id: str) -> None:
     """A variant within all budgets passes, and every figure was measured."""
