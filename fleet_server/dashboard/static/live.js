@@ -19,6 +19,8 @@
           part.replaceChildren(...other.childNodes);
         }
       }
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;  // the server is away, which the stream's sign says, or we left the page
     } finally {
       fetching = false;
       if (again) { again = false; soon(); }
