@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeferry.demo.attacks import play_attacks
 from edgeferry.demo.inference import accuracy
-from edgeferry.demo.iterations import BAD, BETTER, FIRST, MODEL, Recipe, Workshop, manifest_of
+from edgeferry.demo.iterations import BAD, BETTER, FIRST, MODEL, Recipe, Trained, Workshop, manifest_of
 from edgeferry.demo.processes import wait_for
 from edgeferry.demo.spoiled import play_spoiled_cameras
 from edgeferry.demo.world import DEVICES
@@ -24,10 +25,15 @@ def play(world: World, narrator: Narrator) -> None:
     Raises:
         GateError: an expectation did not hold.
     """
-    stage = Stage(world, narrator, _open_workshop(world, narrator))
-    stage.first_release()
-    stage.better_release()
-    stage.bad_release()
+    with ThreadPoolExecutor(1) as pool:
+        stage = Stage(world, narrator, _open_workshop(world, narrator), pool)
+        try:
+            stage.first_release()
+            stage.better_release()
+            stage.bad_release()
+        except BaseException:
+            world.processes.stop_all()  # also a training that nobody awaits any more
+            raise
     narrator.act("Two attacks: a tampered blob and a tampered desired document")
     play_attacks(world, narrator, bad_version=3)
     narrator.act("Spoiled cameras: drift, alert, samples, labels, retraining, v4")
@@ -60,21 +66,28 @@ class Stage:
     world: World
     narrator: Narrator
     workshop: Workshop
+    pool: ThreadPoolExecutor
+    ahead: Future[Trained] | None = None
 
-    def make(self, recipe: Recipe, name: str) -> int:
-        """Trains, converts and publishes an iteration; its version."""
-        started_s = self.narrator.now_s()
+    def train_ahead(self, recipe: Recipe, name: str) -> None:
+        """Begins to train the next iteration while the story goes on."""
         largest = int(self.world.images.stream_BHWC.max())
-        candidate = self.workshop.train(recipe, name, largest_value=largest)
-        trained_s = self.narrator.now_s()
-        bundle = self.workshop.convert(candidate, name)
-        converted_s = self.narrator.now_s()
+        self.ahead = self.pool.submit(self.workshop.train, recipe, name, largest_value=largest)
+
+    def make(self, name: str) -> int:
+        """Awaits the candidate that `train_ahead` began, converts and publishes it; its version."""
+        if self.ahead is None:
+            raise ValueError("nothing was trained ahead")
+        trained = self.ahead.result()
+        started_s = self.narrator.now_s()
+        bundle = self.workshop.convert(trained.folder, name)
+        converted_s = self.narrator.now_s() - started_s
         version = self.workshop.publish(bundle, name)
         manifest = manifest_of(bundle)
         overall = manifest.evaluation.overall
         self.narrator.say(
             f"v{version}: accuracy in training {overall.accuracy:.1%} ({overall.low:.1%} to {overall.high:.1%}); "
-            f"trained in {trained_s - started_s:.1f} s, converted and proven in {converted_s - trained_s:.1f} s"
+            f"trained in {trained.took_s:.1f} s, converted and proven in {converted_s:.1f} s"
         )
         for variant in manifest.variants:
             found = variant.evidence
@@ -103,7 +116,9 @@ class Stage:
         """v1 goes from data to five devices."""
         narrator, world = self.narrator, self.world
         narrator.act("v1: train, convert, sign, enrol five devices, roll out")
-        version = self.make(FIRST, "v1")
+        self.train_ahead(FIRST, "v1")
+        version = self.make("v1")
+        self.train_ahead(BETTER, "v2")
         for kind in DEVICES:
             world.enrol(kind)
         wait_for("five devices online", lambda: world.online() == len(DEVICES), timeout_s=40.0)
@@ -122,7 +137,8 @@ class Stage:
         """v2 is better and replaces v1 while clients keep asking."""
         narrator, world = self.narrator, self.world
         narrator.act("v2: truly better, rolled out while clients keep asking")
-        version = self.make(BETTER, "v2")
+        version = self.make("v2")
+        self.train_ahead(BAD, "v3")
         for camera in world.cameras.values():
             camera.take_tally()
         ended = world.roll_out(version)
@@ -146,7 +162,7 @@ class Stage:
         """v3 passes its gates and fails on the devices: it ends in the canary stage."""
         narrator, world = self.narrator, self.world
         narrator.act("v3: passes its gates, bad on the device")
-        version = self.make(BAD, "v3")
+        version = self.make("v3")
         narrator.say("v3 divides by each image's own spread; no training image is blank, but real shutters stick")
         ended = world.roll_out(version)
         narrator.mark(f"v{version} {ended.state}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SEED: Final = 20
 FIELD_ROWS: Final = 600
-LARGEST_PROJECT_ROWS: Final = 3_000
+LARGEST_PROJECT_ROWS: Final = 2_000
 """Enough for the story; more would only make each of its four trainings longer."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,7 +35,7 @@ class Recipe:
 
 
 FIRST: Final = Recipe(transform=SCALE, filters=4, dropout=0.1, epochs=9, learning_rate=0.003, min_accuracy=0.5)
-BETTER: Final = replace(FIRST, filters=16, dropout=0.2, epochs=14, learning_rate=0.003, min_accuracy=0.7)
+BETTER: Final = replace(FIRST, filters=16, dropout=0.2, epochs=10, learning_rate=0.003, min_accuracy=0.7)
 BAD: Final = replace(BETTER, transform=FRAGILE)
 
 
@@ -75,11 +76,16 @@ max_accuracy_drop = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
-    """A project folder with the commands that turn it into releases.
+class Trained:
+    """A candidate's folder and how long its training took."""
 
-    `base` are the arguments that every command against the server shares.
-    """
+    folder: Path
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A project folder with the commands that turn it into releases."""
 
     processes: Processes
     project: Path
@@ -87,12 +93,13 @@ class Workshop:
     server_url: str
     token_file: Path
 
-    def train(self, recipe: Recipe, name: str, *, largest_value: int) -> Path:
-        """Trains an iteration; the candidate's folder."""
+    def train(self, recipe: Recipe, name: str, *, largest_value: int) -> Trained:
+        """Trains an iteration."""
         (self.project / "edgeferry.toml").write_text(project_text(recipe, largest_value=largest_value))
         folder = self.project / f"candidate-{name}"
+        started_s = time.monotonic()
         self.command(f"train-{name}", "train", "--project", str(self.project), "--out", str(folder))
-        return folder
+        return Trained(folder, time.monotonic() - started_s)
 
     def convert(self, candidate: Path, name: str) -> Path:
         """Converts a candidate; the bundle's folder."""

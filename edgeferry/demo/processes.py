@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -12,12 +11,11 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from fleet_contract.errors import UnreachableError
+from fleet_server.broker import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-PR_SET_PDEATHSIG = 1
 
 
 class Processes:
@@ -36,6 +34,10 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop_all()
+
+    def stop_all(self) -> None:
+        """Stops every child, the last one first."""
         for name in reversed(list(self._running)):
             self.stop(name)
 
@@ -43,13 +45,12 @@ class Processes:
         """Starts `python ARGUMENTS` in the background; its pid."""
         with (self._logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, *arguments],
+                guarded(arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=child_environment(),
                 start_new_session=True,  # Ctrl-C is for the demo, which then ends its children in order
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call; this process runs no other threads yet
             )
         self._running[name] = child
         return child.pid
@@ -58,13 +59,12 @@ class Processes:
         """Runs `python ARGUMENTS` to its end; the exit code and its standard output. Errors go to its log."""
         with (self._logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, *arguments],
+                guarded(arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=child_environment(),
-                start_new_session=True,  # Ctrl-C is for the demo, which then ends its children in order
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - as above
+                start_new_session=True,
             )
         self._running[name] = child
         try:
@@ -96,9 +96,9 @@ class Processes:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
 
-def die_with_parent() -> None:
-    """Makes the kernel end this child when its parent dies, also by SIGKILL (Linux)."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def guarded(arguments: Sequence[str]) -> list[str]:
+    """The command of `python ARGUMENTS`, which the kernel ends when the thread that started it is gone."""
+    return [sys.executable, "-P", guard.__file__, str(os.getpid()), sys.executable, *arguments]
 
 
 def child_environment() -> dict[str, str]:

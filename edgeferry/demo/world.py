@@ -202,7 +202,7 @@ class World:
         """One camera a device, which sends frames from now on."""
         for number, (name, port) in enumerate(sorted(self.ports().items())):
             if port and name not in self.cameras:
-                camera = Camera(port, MODEL, self.images.stream_BHWC, seed=number, pause_s=0.09)
+                camera = Camera(port, MODEL, self.images.stream_BHWC, seed=number, pause_s=0.11)
                 self.cameras[name] = camera
                 camera.start()
 
