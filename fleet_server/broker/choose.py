@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fleet_contract.errors import ConfigError
 from fleet_contract.topics import DEFAULT_TENANT
 from fleet_server.broker.embedded import start_embedded
-from fleet_server.broker.external import use_external
+from fleet_server.broker.external import require_listening, use_external
 from fleet_server.broker.mosquitto import find_mosquitto, start_mosquitto
 
 if TYPE_CHECKING:
@@ -40,10 +40,12 @@ def start_broker(
         ConfigError: another word, a URL that cannot be used, or a broker that is not installed.
         MissingExtraError: the embedded broker is not installed.
         TrustError: the fleet CA cannot be used.
-        UnreachableError: the broker did not start.
+        UnreachableError: the broker did not start, or nobody listens at the URL.
     """
     if "://" in choice:
-        return use_external(choice, tls=tls)
+        broker = use_external(choice, tls=tls)
+        require_listening(broker.address)
+        return broker
     if choice not in ("auto", "embedded", "mosquitto"):
         raise ConfigError(f"broker: got {choice!r}, expected auto, embedded, mosquitto or a URL mqtt(s)://host")
     kind, why = _auto(has_ca=tls is not None) if choice == "auto" else (choice, "it was asked for")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from fleet_contract.api import BrokerAddress
-from fleet_contract.errors import ConfigError
+from fleet_contract.errors import ConfigError, UnreachableError
 from fleet_server.broker.running import Credentials, RunningBroker
 
 if TYPE_CHECKING:
     from fleet_server.broker.running import BrokerTls
 
+CONNECT_TIMEOUT_S: Final = 5.0
+RETRY_S: Final = 1.0
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -42,3 +46,22 @@ def use_external(url: str, *, tls: BrokerTls | None) -> RunningBroker:
     )
     address = BrokerAddress(host=parts.hostname, port=port or DEFAULT_PORTS[parts.scheme], tls=encrypted)
     return RunningBroker("external", "its URL was given", address, credentials)
+
+
+def require_listening(address: BrokerAddress, *, tries: int = 3) -> None:
+    """Passes when something accepts connections there, asked a few times a second apart.
+
+    Raises:
+        UnreachableError: nothing does; later losses are the gateway's to sit out, a wrong address is not.
+    """
+    for left in reversed(range(tries)):
+        try:
+            with socket.create_connection((address.host, address.port), timeout=CONNECT_TIMEOUT_S):
+                return
+        except OSError as error:
+            if not left:
+                raise UnreachableError(
+                    f"broker {address.host}:{address.port} does not answer: {error}",
+                    hint="start it, mend --broker, or use --broker auto",
+                ) from error
+        time.sleep(RETRY_S)

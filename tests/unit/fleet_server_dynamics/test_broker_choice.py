@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fleet_contract.errors import ConfigError
+from fleet_contract.errors import ConfigError, UnreachableError
 from fleet_server.broker.choose import start_broker
 from fleet_server.broker.external import use_external
 from fleet_server.broker.mosquitto import access_list
@@ -52,3 +52,9 @@ def test_the_access_list_gives_devices_their_own_topics_only() -> None:
     assert writes == {"cmd/res", "event", "profile", "reported", "status", "telemetry"}
     assert reads == {"d/%u/desired", "d/%u/cmd", "server/status", "group/+/hint"}
     assert lines[-2:] == ["user edgeferry-server", "topic readwrite ef/1/main/#"]
+
+
+def test_a_url_where_nobody_listens_stops_the_start(tmp_path: Path) -> None:
+    """A wrong address is told at once, not sat out for ever."""
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1 does not answer"):
+        start_broker("mqtt://127.0.0.1:1", state_dir=tmp_path)
