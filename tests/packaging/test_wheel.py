@@ -9,6 +9,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = folder.glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    here = Path(__import__("msgspec").__file__).parents[1]
+    here = Path(msgspec.__path__[0]).parent
     for name in LIGHT:
         (site / name).symlink_to(here / name)
     for libraries in here.glob("numpy.libs"):
