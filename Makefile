@@ -1,7 +1,7 @@
 # edgeferry's whole interface for people who build it. `make` alone lists it.
 # Needs only Python 3.11 to 3.13 with venv, git and make; everything else goes into .venv from the lock.
 
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	command -v $$python >/dev/null 2>&1 && $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	>/dev/null 2>&1 && { echo $$python; break; }; done)
 BIN := .venv/bin
