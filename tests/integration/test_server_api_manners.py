@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 POOL = urllib3.PoolManager()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """A running server with a member and a release."""
     with serving(tmp_path_factory.mktemp("manners")) as running:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.fakes.server_core import TestServer
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """A running server."""
     with serving(tmp_path_factory.mktemp("members")) as running:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 POOL = urllib3.PoolManager()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """A running server with releases 1 and 2 of a model."""
     with serving(tmp_path_factory.mktemp("releases")) as running:

@@ -156,7 +156,8 @@ def test_an_interrupted_run_leaves_no_folder_and_is_marked_killed(tmp_path: Path
 
     with pytest.raises(KeyboardInterrupt):
         train(project, progress=RecordingProgress(interrupt))
-    assert [path.name for path in tmp_path.glob("*c*") if path.is_dir()] == []
+    folders = {path.name for path in tmp_path.glob("*c*") if path.is_dir()}
+    assert folders <= {"__pycache__"}
     assert [recorded.status for recorded in list_runs(project)] == ["KILLED"]
 
 
