@@ -4,7 +4,7 @@ Rules: memory is bounded by the number of samples asked for; equal inputs count 
 while a collection runs. Legend: B batch, K classes.
 
 Source: Vitter 1985, algorithm R, for the random half; Efraimidis and Spirakis 2006, algorithm A-Res, with weight
-(1 - margin)^2 for the other (research/drift.md section 7).
+(1 - margin)^2 for the other (docs/measurements.md, drift).
 """
 
 from __future__ import annotations

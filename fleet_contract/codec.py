@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_DOCUMENT_BYTES: Final = 128 * 1024
-"""The largest MQTT payload that every broker we name accepts. Source: research/mqtt.md section 5."""
+"""The largest MQTT payload that every broker we name accepts. Source: docs/measurements.md (mqtt)"""
 
 UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware point in time; always UTC on the wire."""

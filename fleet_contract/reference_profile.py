@@ -1,7 +1,7 @@
 """The reference profile: what a release's signals looked like on held-out data, shipped with the release.
 
 Devices take their histogram edges from it, so that all windows of a release merge exactly; the server takes
-calibration from it. It is never used as an iid reference for a device (research/drift.md section 3.3).
+calibration from it. It is never used as an iid reference for a device (docs/measurements.md, drift).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ReferenceProfile(Struct, frozen=True, kw_only=True):
     """Signals, histogram edges, class shares and calibration of one release on `sample_count` held-out frames.
 
     `accuracy_by_confidence[i]` is the accuracy of frames in bin i of the `confidence` histogram; bins without
-    frames carry the bin's own mid confidence. Source: CBPE from histograms, research/drift.md section 5.
+    frames carry the bin's own mid confidence. Source: CBPE from histograms, docs/measurements.md (drift)
     """
 
     schema: int = 1

@@ -3,7 +3,7 @@
 The converter computes them on the held-out set for the reference profile and the model host on live traffic,
 with this one function, so the two can be compared. Legend: B batch, K classes, S signals, H histograms.
 
-Source: research/drift.md sections 3.1 and 3.2 (three generic input statistics plus output statistics).
+Source: docs/measurements.md, drift (three generic input statistics plus output statistics).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every MQTT topic of edgeferry in one table: how it is built, parsed, and with which QoS and retain it is sent.
 
 At most 7 levels and 256 bytes, no QoS 2, no reliance on retained messages through wildcards, so that the tree
-also works on AWS IoT Core, EMQX and HiveMQ. Source: research/mqtt.md section 5.
+also works on AWS IoT Core, EMQX and HiveMQ. Source: docs/measurements.md (mqtt)
 """
 
 from __future__ import annotations

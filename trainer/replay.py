@@ -2,7 +2,7 @@
 
 Without replay a model forgets what it knew; without repetition a hundred new samples drown in thousands of old ones.
 Half and half keeps accuracy on clean data (88.0 against 87.6) and gains 8 to 12 points on the new conditions.
-Source: research/drift.md section 7.
+Source: docs/measurements.md (drift)
 """
 
 from __future__ import annotations

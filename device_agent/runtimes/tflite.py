@@ -1,7 +1,7 @@
 """TFLite files through ai-edge-litert or tflite-runtime, whose interpreters have one interface.
 
 Batches run row by row: files have a fixed batch of 1 or are kept at it, because XNNPACK cannot reshape a
-fixed one and a changing batch would make memory unbounded. Source: research/converter.md section 5, trap 11.
+fixed one and a changing batch would make memory unbounded. Source: docs/measurements.md (converter).
 Legend: B batch.
 """
 

@@ -4,7 +4,7 @@ Rules: adding a frame only keeps references; the arithmetic runs once per BUFFER
 whichever comes first, so memory is bounded and a frame costs microseconds. No clock, no I/O.
 Legend: B frames, S signals, K classes, H histograms.
 
-Source: research/drift.md sections 2 and 8, and trap 10 (bulk against value at a time).
+Source: docs/measurements.md (drift): bulk against value at a time.
 """
 
 from __future__ import annotations

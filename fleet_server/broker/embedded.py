@@ -1,7 +1,7 @@
 """The embedded broker: rumqttd from the `iotcore` wheel, for demos, development and tests.
 
 It has no access rules per topic and keeps no MQTT 5 session, so it listens on loopback only; small log segments
-bound its memory (4 of 1 MB). Source: research/mqtt.md sections 1.1 to 1.3.
+bound its memory (4 of 1 MB). Source: docs/measurements.md (mqtt).
 """
 
 from __future__ import annotations

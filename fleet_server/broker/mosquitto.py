@@ -2,7 +2,7 @@
 
 `use_username_as_clientid` matters as much as the access list: without it one device may connect under another's
 client id and throw it out. Nothing is persistent: the database is the truth, and the gateway repeats it.
-Source: research/mqtt.md sections 1.4 and 6.
+Source: docs/measurements.md (mqtt).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The unit is the window, not the frame: frames of one scene are not independent, windows nearly are. Each device is
 compared with its own mean, since devices differ; how much windows vary around their device's mean is pooled over
 the fleet, since one device has too few windows to tell. A window with fewer frames than usual weighs less, by
-`weight`: its mean varies more, and must not alarm for that. Source: research/drift.md sections 3.3 and 9.
+`weight`: its mean varies more, and must not alarm for that. Source: docs/measurements.md (drift).
 
 Legend: N windows, S signals of the release, P signals kept, D devices.
 """

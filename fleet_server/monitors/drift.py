@@ -13,7 +13,7 @@
    the fleet's p-values bounds the share of false alarms when much drifts at once.
 4. Too few degrees of freedom, or too few scored baseline windows, and there is no verdict: never an alarm.
 
-Sources: Hotelling 1931; Hill 1975; Rueger 1978; Benjamini and Hochberg 1995; research/drift.md sections 3 and 9.
+Sources: Hotelling 1931; Hill 1975; Rueger 1978; Benjamini and Hochberg 1995; docs/measurements.md (drift).
 """
 
 from __future__ import annotations
