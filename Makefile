@@ -4,6 +4,8 @@
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	command -v $$python >/dev/null 2>&1 && $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	>/dev/null 2>&1 && { echo $$python; break; }; done)
+# Bytecode makes every start quick: without it each import of TensorFlow takes three times as long.
+export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 STAMP := .venv/.installed
 
