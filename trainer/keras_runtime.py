@@ -47,9 +47,12 @@ def prepare(*, seed: int, threads: int) -> Any:
     keras = import_keras()
     import tensorflow as tf
 
+    threading = tf.config.threading
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        if threads and threading.get_intra_op_parallelism_threads() != threads:
+            threading.set_intra_op_parallelism_threads(threads)
+        if threads and threading.get_inter_op_parallelism_threads() != threads:
+            threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
         raise ConfigError(
             f"[train] threads: got {threads}, expected what this process started with: {error}",

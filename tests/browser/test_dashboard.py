@@ -58,8 +58,10 @@ def page() -> Iterator[Page]:
 def log_in(page: Page, server: TestServer) -> None:
     """As a person does, by keyboard alone."""
     page.goto(server.url)
-    page.keyboard.type(server.admin_token)
-    page.keyboard.press("Enter")
+    token = page.get_by_label("Token")
+    expect(token).to_be_focused()
+    token.fill(server.admin_token)
+    token.press("Enter")
     page.wait_for_url(f"{server.url}/")
 
 
