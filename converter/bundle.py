@@ -14,10 +14,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from converter.durable import replacing_folder, write_file
 from fleet_contract.codec import encode
 from fleet_contract.errors import ConflictError, ContractError, DataError, NotFoundError
 from fleet_contract.release import BlobRef, ReleaseManifest, check_release, decode_release
+from fleet_files.durable import replacing_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fleet_contract.preprocessing import Transform
 
 MAX_CALIBRATION_ROWS: Final = 200
-"""20 to 100 rows are enough for min-max ranges (research); more only cost time."""
+"""20 to 100 rows are enough for min-max ranges (docs/measurements.md); more only cost time."""
 MAX_HOLDOUT_ROWS: Final = 5000
 
 

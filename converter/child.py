@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from converter.durable import write_file
 from converter.jobs import FAILURE_FILE, JOB_FILE, REFUSED, BuildJob, Failure, Job
 from fleet_contract.codec import decode, encode
 from fleet_contract.errors import EdgeferryError
+from fleet_files.durable import write_file
 
 
 def main(folder: Path) -> int:

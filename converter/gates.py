@@ -1,7 +1,7 @@
 """The gates of a variant. Pure: figures in, one GateResult per gate out, passed or not.
 
 Every variant must load and run, give finite scores that vary, and hold the candidate's VariantGates; a float variant
-must besides be the float model: below FLOAT_MIN_SQNR_DB a float conversion is a bug, not noise (research on tf2onnx:
+must besides be the float model: below FLOAT_MIN_SQNR_DB a float conversion is a bug, not noise (docs/measurements.md:
 a dropped bias showed as 28 to 65 dB, a right conversion as 107 to 145 dB).
 """
 

@@ -1,7 +1,7 @@
 """Golden vectors: real held-out inputs with the float model's scores; a device runs them before it trusts a variant.
 
 A device must come within a variant's tolerance, not to the same bytes: across processors and runtime versions int8
-scores differ by up to 9 steps and float scores by about 1e-6 (research: x86, aarch64 and armv7 on 500 images).
+scores differ by up to 9 steps and float scores by about 1e-6 (docs/measurements.md).
 Pure. Legend: B rows, K classes, G golden rows.
 """
 

@@ -12,7 +12,6 @@ import msgspec
 from converter.building import build_variants
 from converter.bundle import REPORT_HTML, REPORT_JSON, Bundle, check_target, write_bundle
 from converter.candidate_folder import load_source
-from converter.durable import replacing_folder, write_file
 from converter.golden import absent_classes
 from converter.material import lay_out
 from converter.recipe import parse_recipes
@@ -22,6 +21,7 @@ from converter.sandbox import Limits
 from converter.stopwatch import Stopwatch
 from converter.trial import prove_variant
 from fleet_contract.errors import GateError
+from fleet_files.durable import replacing_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

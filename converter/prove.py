@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from converter.durable import write_file
 from converter.jobs import PROOF_FILE, SCORES_FILE, Proof, ProveJob
 from converter.runtimes import Session, open_session
 from fleet_contract.codec import encode
 from fleet_contract.tensors import dequantize, quantize
+from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from converter.durable import write_file
 from converter.jobs import FAILURE_FILE, JOB_FILE, REFUSED, Failure, Job
 from fleet_contract import errors
 from fleet_contract.codec import decode, encode
 from fleet_contract.errors import EdgeferryError, ModelError
+from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

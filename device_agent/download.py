@@ -14,10 +14,10 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Final
 
-from device_agent.durable import cannot_write, sync_folder
 from device_agent.faults import FetchError, RefusedError
 from device_agent.http import open_get, read_chunks
 from fleet_contract.errors import StorageError
+from fleet_files.durable import cannot_write, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

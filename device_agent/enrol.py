@@ -14,7 +14,6 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from device_agent.durable import cannot_write, make_folder, sync_folder, write_atomic
 from device_agent.identity import (
     CA_FILE,
     CERTIFICATE_FILE,
@@ -31,6 +30,7 @@ from fleet_contract.api import EnrolRequest, EnrolResponse
 from fleet_contract.codec import encode
 from fleet_contract.errors import AccessError, ConfigError, ConflictError, NotFoundError, TrustError
 from fleet_contract.names import SHA256_PATTERN
+from fleet_files.durable import cannot_write, make_folder, sync_folder, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,10 +125,10 @@ def _keep(folder: Path, response: EnrolResponse, server_url: str) -> None:
         http_token=response.http_token,
         broker=response.broker,
     )
-    write_atomic(folder / CERTIFICATE_FILE, response.certificate_pem.encode())
-    write_atomic(folder / CA_FILE, response.ca_pem.encode())
-    write_atomic(folder / ROOT_FILE, response.root_json.encode())
-    write_atomic(folder / IDENTITY_FILE, encode(membership), mode=0o600)
+    write_file(folder / CERTIFICATE_FILE, response.certificate_pem.encode())
+    write_file(folder / CA_FILE, response.ca_pem.encode())
+    write_file(folder / ROOT_FILE, response.root_json.encode())
+    write_file(folder / IDENTITY_FILE, encode(membership), mode=0o600)
 
 
 def _certificate_request(folder: Path) -> str:
@@ -136,8 +136,8 @@ def _certificate_request(folder: Path) -> str:
     file = folder / REQUEST_FILE
     if not file.exists():
         key_pem, request_pem = make_key_and_request()
-        write_atomic(folder / KEY_FILE, key_pem, mode=0o600)
-        write_atomic(file, request_pem)
+        write_file(folder / KEY_FILE, key_pem, mode=0o600)
+        write_file(file, request_pem)
     return file.read_text()
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device_agent.config import AgentConfig, load_config
-from device_agent.durable import make_folder
 from device_agent.enrol import UNNAMED, enrol, parse_claim
 from device_agent.identity import Identity, is_enrolled
 from device_agent.profile import detect_profile
 from device_agent.runtimes import installed_runtimes
 from fleet_contract.errors import ConfigError
+from fleet_files.durable import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

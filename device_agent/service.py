@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 from device_agent.agent import Agent
 from device_agent.clock import TrustedClock, system_now
 from device_agent.download import HttpBlobs
-from device_agent.durable import make_folder
 from device_agent.http import open_pool
 from device_agent.identity import load_identity
 from device_agent.intake import SIGNED_AT
@@ -35,6 +34,7 @@ from device_agent.surroundings import Surroundings
 from device_agent.trust import TufTrust
 from fleet_contract.desired import DEFAULT_SLOT
 from fleet_contract.errors import ConflictError
+from fleet_files.durable import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

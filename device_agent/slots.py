@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from device_agent.download import PART_SUFFIX
-from device_agent.durable import cannot_write, make_folder, write_atomic
 from device_agent.faults import RefusedError
 from device_agent.host.hosted import HostedRelease
 from fleet_contract.codec import encode
 from fleet_contract.errors import ModelError
 from fleet_contract.names import NameStr, Sha256Str
 from fleet_contract.release import Variant, Version, decode_release
+from fleet_files.durable import cannot_write, make_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -71,7 +71,7 @@ class SlotFiles:
                 hint="director and repository disagree; one of them may be compromised",
             )
         manifest = decode_release(data)
-        write_atomic(self._releases / f"{sha256}.json", data)
+        write_file(self._releases / f"{sha256}.json", data)
         return manifest
 
     def manifest(self, sha256: str) -> ReleaseManifest:
@@ -108,7 +108,7 @@ class SlotFiles:
         )
         data = encode(current)
         if not file.exists() or file.read_bytes() != data:
-            write_atomic(file, data)
+            write_file(file, data)
 
     def collect_garbage(self, records: Iterable[SlotRecord]) -> list[str]:
         """Removes manifests and blobs that no slot needs; returns the names of what went.

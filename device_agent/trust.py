@@ -4,7 +4,7 @@ The pinned root comes from enrolment, where its hash was checked against the cla
 metadata and the directors' keys; the keys are kept on disk, so that documents can be judged with no network.
 Expired metadata raise `RefusedError` with the code `metadata-expired`; they block new activations and nothing else.
 
-Source: TUF specification 1.0, section 5 (detailed client workflow); research on offline clients and clocks.
+Source: TUF specification 1.0, section 5 (detailed client workflow).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from device_agent.durable import make_folder, write_atomic
 from device_agent.faults import FetchError, RefusedError
 from fleet_contract.release import MAX_RELEASE_BYTES, release_target_path
+from fleet_files.durable import make_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,8 +128,8 @@ class TufTrust:
             updater.refresh()
         keys = self._target(updater, DIRECTOR_TARGET, MAX_DIRECTOR_BYTES, refused="metadata")
         self._directors, self._loaded = parse_directors(keys), True
-        write_atomic(self._folder / DIRECTOR_FILE, keys)
-        write_atomic(self._folder / CHECKED_FILE, self._now().isoformat().encode())
+        write_file(self._folder / DIRECTOR_FILE, keys)
+        write_file(self._folder / CHECKED_FILE, self._now().isoformat().encode())
         return updater
 
     def _target(self, updater: Updater, path: str, max_bytes: int, *, refused: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from fleet_contract.errors import ContractError, DataError, NotFoundError, StorageError
 from fleet_contract.names import parse_sha256
-from fleet_server.durable import sync_folder
+from fleet_files.durable import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,10 +1,12 @@
-"""X.509 of the fleet: its own P-256 authority, and the client certificates that devices get from it.
+"""X.509 of the fleet: its own P-256 authority and the certificates that it issues.
 
-Pure: requests and keys in, PEM out; the time is an argument.
+Devices get client certificates for keys of their own; the broker and the gateway get theirs with fresh keys, for one
+run. Pure: requests and keys in, PEM out; the time is an argument.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -25,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fleet_contract.errors import ContractError, TrustError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -32,8 +35,12 @@ if TYPE_CHECKING:
 
 AUTHORITY_LIFETIME: Final = timedelta(days=10 * 365)
 DEVICE_LIFETIME: Final = timedelta(days=90)
-CLOCK_SKEW: Final = timedelta(hours=1)
+SERVICE_LIFETIME: Final = timedelta(days=397)
+BACKDATE: Final = timedelta(days=1)
+"""A device whose clock is behind must still take a certificate."""
 MAX_REQUEST_BYTES: Final = 16 * 1024
+CLIENT: Final = ExtendedKeyUsageOID.CLIENT_AUTH
+SERVER: Final = ExtendedKeyUsageOID.SERVER_AUTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,14 @@ class DeviceCertificate:
     pem: str
     serial: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate and its fresh private key, as PEM."""
+
+    cert_pem: bytes
+    key_pem: bytes
 
 
 def new_authority(now: datetime) -> tuple[bytes, bytes]:
@@ -64,11 +79,9 @@ def new_authority(now: datetime) -> tuple[bytes, bytes]:
         _builder(name, name, key.public_key(), now, AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return key_pem, certificate.public_bytes(Encoding.PEM)
+    return _private_pem(key), certificate.public_bytes(Encoding.PEM)
 
 
 class Authority:
@@ -101,17 +114,46 @@ class Authority:
 
     def certify(self, request: x509.CertificateSigningRequest, device_id: str, now: datetime) -> DeviceCertificate:
         """A client certificate for the request's key; the subject is ours, whatever the request says."""
-        certificate = (
-            _builder(_name(device_id), self._certificate.subject, request.public_key(), now, DEVICE_LIFETIME)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True)
-            .sign(self._key, hashes.SHA256())
+        certificate = self._leaf(device_id, request.public_key(), CLIENT, now, DEVICE_LIFETIME).sign(
+            self._key, hashes.SHA256()
         )
         return DeviceCertificate(
             pem=certificate.public_bytes(Encoding.PEM).decode(),
             serial=f"{certificate.serial_number:x}",
             expires_at=certificate.not_valid_after_utc,
         )
+
+    def server(self, hosts: Sequence[str], now: datetime) -> Issued:
+        """A server certificate for these host names and addresses; the first is its subject."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = x509.SubjectAlternativeName([_general_name(host) for host in dict.fromkeys(hosts)])
+        leaf = self._leaf(hosts[0], key.public_key(), SERVER, now, SERVICE_LIFETIME)
+        return self._issued(leaf.add_extension(names, critical=False), key)
+
+    def client(self, common_name: str, now: datetime) -> Issued:
+        """A client certificate whose subject the broker takes as user name."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return self._issued(self._leaf(common_name, key.public_key(), CLIENT, now, SERVICE_LIFETIME), key)
+
+    def _leaf(
+        self,
+        common_name: str,
+        key: CertificatePublicKeyTypes,
+        usage: x509.ObjectIdentifier,
+        now: datetime,
+        lifetime: timedelta,
+    ) -> x509.CertificateBuilder:
+        authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return (
+            _builder(_name(common_name), self._certificate.subject, key, now, lifetime)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=True)
+            .add_extension(authority_key, critical=False)
+        )
+
+    def _issued(self, builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> Issued:
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return Issued(certificate.public_bytes(Encoding.PEM), _private_pem(key))
 
 
 def parse_request(csr_pem: str) -> x509.CertificateSigningRequest:
@@ -142,6 +184,17 @@ def key_sha256(request: x509.CertificateSigningRequest) -> str:
     return digest.finalize().hex()
 
 
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
@@ -155,6 +208,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_before(now - BACKDATE)
         .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from fleet_contract.errors import ConflictError, StorageError, TrustError
 from fleet_contract.names import parse_name
+from fleet_files.durable import sync_folder, write_file
 from fleet_server.certificates import new_authority
 from fleet_server.document_signer import load_ed25519
-from fleet_server.durable import sync_folder, write_file
 from fleet_server.tuf_documents import (
     DIRECTOR_KEYS_PATH,
     ROOT_LIFETIME,

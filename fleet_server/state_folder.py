@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from fleet_contract.errors import ConflictError, StorageError
-from fleet_server.durable import write_file
+from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

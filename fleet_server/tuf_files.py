@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from fleet_contract.errors import NotFoundError, TrustError
-from fleet_server.durable import write_file
+from fleet_files.durable import write_file
 from fleet_server.tuf_documents import Root, Snapshot, Targets, Timestamp, parse, verify
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fleet_contract.api import Role, UserCreated, UserView
 from fleet_contract.errors import ConflictError, NotFoundError
-from fleet_server.durable import write_file
+from fleet_files.durable import write_file
 from fleet_server.secret_tokens import USER_PREFIX, digest, new_token
 from fleet_server.storage import users as rows
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.durable import require_free
+from fleet_files.durable import require_free
 from trainer.record import describe_candidate, describe_lineage, keep_candidate
 from trainer.stages import decide, ingest, judge, split_and_fit, train, verify
 from trainer.tracking import tracked_run

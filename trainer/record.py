@@ -9,8 +9,8 @@ import msgspec
 from fleet_contract.candidate import CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, Candidate
 from fleet_contract.release import Lineage
 from fleet_contract.tensors import DType, TensorSpec
+from fleet_files.durable import new_folder
 from trainer.candidate import CandidateFiles, CandidateResult, fill_candidate_folder
-from trainer.durable import new_folder
 from trainer.lineage import git_revision, tool_versions
 from trainer.model_card import model_card
 from trainer.schema import schema_sha256

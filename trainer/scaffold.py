@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleet_contract.errors import ConfigError, ConflictError
 from fleet_contract.names import parse_name
-from trainer.durable import write_file
+from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

@@ -18,7 +18,7 @@ from fleet_contract.errors import ConfigError
 from fleet_contract.names import Sha256
 from fleet_contract.release import Fraction
 from fleet_contract.tensors import DType
-from trainer.durable import write_file
+from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.backends import keras_model
-from converter.durable import write_file
 from converter.jobs import REFERENCE_FILE, BuildJob, Built
 from converter.recipe import Recipe, parse_recipe
 from fleet_contract.codec import encode
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ModelError
+from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from converter.backends.canonical import INPUT_NAME, canonical_bytes
 from converter.backends.legalize import legalize
 from converter.backends.translate import tool_errors
-from converter.durable import write_file
+from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,8 +3,10 @@
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
 
 from fleet_contract.api import Page, Role, RolloutCreate, RolloutDeviceView, RolloutView
+from fleet_contract.rollout import RolloutEvent
 from fleet_server.api.access import needs
 from fleet_server.api.paging import DEFAULT_LIMIT, Limit, page_of, read_int_cursor
 from fleet_server.rollout.service import Rollouts
@@ -41,34 +43,20 @@ def list_rollout_devices(
     return Page(items=[view for _, view in page.items], next=page.next)
 
 
-@post("/rollouts/{rollout_id:str}/approve", opt=needs(Role.DEPLOYER), status_code=200, sync_to_thread=True)
-def approve_rollout(request: Request[Any, Any, Any], rollouts: Rollouts, rollout_id: str) -> RolloutView:
-    """Lets a rollout that waits for approval begin."""
-    return rollouts.approve(rollout_id, actor=request.user.actor)
+def _mover(event: RolloutEvent, description: str) -> HTTPRouteHandler:
+    """The handler of one thing that people do to a rollout; its path ends in the event's word."""
 
+    @post(
+        f"/rollouts/{{rollout_id:str}}/{event}",
+        opt=needs(Role.DEPLOYER),
+        status_code=200,
+        sync_to_thread=True,
+        description=description,
+    )
+    def move_rollout(request: Request[Any, Any, Any], rollouts: Rollouts, rollout_id: str) -> RolloutView:
+        return rollouts.move(rollout_id, event, actor=request.user.actor)
 
-@post("/rollouts/{rollout_id:str}/pause", opt=needs(Role.DEPLOYER), status_code=200, sync_to_thread=True)
-def pause_rollout(request: Request[Any, Any, Any], rollouts: Rollouts, rollout_id: str) -> RolloutView:
-    """Gives no further device the release."""
-    return rollouts.pause(rollout_id, actor=request.user.actor)
-
-
-@post("/rollouts/{rollout_id:str}/resume", opt=needs(Role.DEPLOYER), status_code=200, sync_to_thread=True)
-def resume_rollout(request: Request[Any, Any, Any], rollouts: Rollouts, rollout_id: str) -> RolloutView:
-    """Goes on; failures for which a gate paused it are accepted."""
-    return rollouts.resume(rollout_id, actor=request.user.actor)
-
-
-@post("/rollouts/{rollout_id:str}/abort", opt=needs(Role.DEPLOYER), status_code=200, sync_to_thread=True)
-def abort_rollout(request: Request[Any, Any, Any], rollouts: Rollouts, rollout_id: str) -> RolloutView:
-    """Ends it; devices that have committed keep the release."""
-    return rollouts.abort(rollout_id, actor=request.user.actor)
-
-
-@post("/rollouts/{rollout_id:str}/roll-back", opt=needs(Role.DEPLOYER), status_code=200, sync_to_thread=True)
-def roll_back_rollout(request: Request[Any, Any, Any], rollouts: Rollouts, rollout_id: str) -> RolloutView:
-    """Takes every device that got the release back to what it ran before."""
-    return rollouts.roll_back(rollout_id, actor=request.user.actor)
+    return move_rollout
 
 
 HANDLERS = (
@@ -76,9 +64,9 @@ HANDLERS = (
     create_rollout,
     get_rollout,
     list_rollout_devices,
-    approve_rollout,
-    pause_rollout,
-    resume_rollout,
-    abort_rollout,
-    roll_back_rollout,
+    _mover(RolloutEvent.APPROVE, "Lets a rollout that waits for approval begin."),
+    _mover(RolloutEvent.PAUSE, "Gives no further device the release; those at work go on."),
+    _mover(RolloutEvent.RESUME, "Goes on; failures for which a gate paused it are accepted by whoever resumes it."),
+    _mover(RolloutEvent.ABORT, "Ends it: devices that have committed keep the release, others get back what they had."),
+    _mover(RolloutEvent.ROLL_BACK, "Takes every device that got the release back to what it ran before."),
 )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from fleet_contract.api import BrokerAddress
 from fleet_contract.codec import MAX_DOCUMENT_BYTES
 from fleet_contract.errors import ConfigError, MissingExtraError
+from fleet_files.durable import write_file
 from fleet_server.broker.child import BrokerChild, free_port
 from fleet_server.broker.running import Credentials, RunningBroker
-from fleet_server.durable import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

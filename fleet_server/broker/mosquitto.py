@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 from fleet_contract.api import BrokerAddress
 from fleet_contract.errors import ConfigError
 from fleet_contract.topics import PREFIX, TABLE, Sender, device_topic, server_status_topic
-from fleet_server.broker.certificates import Issuer
+from fleet_files.durable import write_file
 from fleet_server.broker.child import BrokerChild, free_port
 from fleet_server.broker.running import GATEWAY_CLIENT_ID, Credentials, RunningBroker
-from fleet_server.durable import write_file
+from fleet_server.certificates import Authority
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,9 +101,9 @@ def access_list(tenant: str) -> str:
 
 
 def _write_files(folder: Path, tls: BrokerTls, *, host: str, port: int, tenant: str, now: datetime) -> Credentials:
-    issuer = Issuer(tls)
+    authority = Authority.load(tls.ca_key, tls.ca_cert)
     hosts = [_reachable(host), "127.0.0.1", "localhost", socket.gethostname()]
-    server, client = issuer.server(hosts, now), issuer.client(GATEWAY_CLIENT_ID, now)
+    server, client = authority.server(hosts, now), authority.client(GATEWAY_CLIENT_ID, now)
     user = "user root\n" if os.geteuid() == 0 else ""  # else Mosquitto drops to a user that cannot read our folder
     conf = _CONF.format(folder=folder, host=host, port=port, user=user)
     for name, data in {

@@ -88,50 +88,28 @@ class Rollouts:
             self._insert(connection, rollout, request, now, actor)
             return self._view(connection, rollout_id)
 
-    def approve(self, rollout_id: str, *, actor: str) -> RolloutView:
-        """Lets a rollout that waits for approval begin.
+    def move(self, rollout_id: str, event: RolloutEvent, *, actor: str) -> RolloutView:
+        """Does to a rollout what a person asks: approve, pause, resume, abort, roll back.
+
+        Whoever resumes accepts the failures for which a gate had paused it.
 
         Raises:
             NotFoundError: there is none of that id.
             ConflictError: its state does not allow it.
         """
-        return self._move(rollout_id, RolloutEvent.APPROVE, actor)
-
-    def pause(self, rollout_id: str, *, actor: str) -> RolloutView:
-        """Gives no further device the release; those at work go on.
-
-        Raises:
-            NotFoundError: there is none of that id.
-            ConflictError: its state does not allow it.
-        """
-        return self._move(rollout_id, RolloutEvent.PAUSE, actor)
-
-    def resume(self, rollout_id: str, *, actor: str) -> RolloutView:
-        """Goes on; failures for which a gate paused the rollout are accepted by whoever resumes it.
-
-        Raises:
-            NotFoundError: there is none of that id.
-            ConflictError: its state does not allow it.
-        """
-        return self._move(rollout_id, RolloutEvent.RESUME, actor)
-
-    def abort(self, rollout_id: str, *, actor: str) -> RolloutView:
-        """Ends it: devices that have committed keep the release, those at work get back what they had.
-
-        Raises:
-            NotFoundError: there is none of that id.
-            ConflictError: its state does not allow it.
-        """
-        return self._move(rollout_id, RolloutEvent.ABORT, actor)
-
-    def roll_back(self, rollout_id: str, *, actor: str) -> RolloutView:
-        """Takes every device that got the release back to what it ran before.
-
-        Raises:
-            NotFoundError: there is none of that id.
-            ConflictError: its state does not allow it.
-        """
-        return self._move(rollout_id, RolloutEvent.ROLL_BACK, actor)
+        with self._database.transaction() as connection:
+            row = self._row(connection, rollout_id)
+            before = rows.load(connection, row)
+            now, reason = self._clock.now(), f"{event} by {actor}"
+            after = moved_rollout(before, MoveRollout(event, reason), now)
+            if after is before:
+                raise ConflictError(f"rollout {rollout_id} is {before.state}: {event} is not possible now")
+            if event is RolloutEvent.RESUME:
+                after = accept_failures(observe(connection, after, row.created_at))
+            rows.save(connection, before, after)
+            self._audit.record(actor, f"rollout-{event}", rollout_id, at=now, connection=connection)
+            after_commit(connection, lambda: self._changes.publish("rollout", rollout_id))
+            return self._view(connection, rollout_id)
 
     def get(self, rollout_id: str) -> RolloutView:
         """One rollout.
@@ -177,21 +155,6 @@ class Rollouts:
         detail = f"{rollout.model} v{rollout.version} to {len(rollout.members)} devices in {len(rollout.stages)} stages"
         self._audit.record(actor, "create-rollout", rollout.id, detail, at=now, connection=connection)
         after_commit(connection, lambda: self._changes.publish("rollout", rollout.id))
-
-    def _move(self, rollout_id: str, event: RolloutEvent, actor: str) -> RolloutView:
-        with self._database.transaction() as connection:
-            row = self._row(connection, rollout_id)
-            before = rows.load(connection, row)
-            now, reason = self._clock.now(), f"{event} by {actor}"
-            after = moved_rollout(before, MoveRollout(event, reason), now)
-            if after is before:
-                raise ConflictError(f"rollout {rollout_id} is {before.state}: {event} is not possible now")
-            if event is RolloutEvent.RESUME:
-                after = accept_failures(observe(connection, after, row.created_at))
-            rows.save(connection, before, after)
-            self._audit.record(actor, f"rollout-{event}", rollout_id, at=now, connection=connection)
-            after_commit(connection, lambda: self._changes.publish("rollout", rollout_id))
-            return self._view(connection, rollout_id)
 
     def _view(self, connection: Connection, rollout_id: str) -> RolloutView:
         return rollout_view(connection, self._row(connection, rollout_id))

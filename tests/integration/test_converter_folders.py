@@ -13,12 +13,12 @@ import pytest
 from converter.archive import encode_npz
 from converter.bundle import Bundle, blob_ref, load_bundle, write_bundle
 from converter.candidate_folder import load_source, newest_candidate
-from converter.durable import replacing_folder, write_file
 from fleet_contract.candidate import CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, SAMPLES_FILE
 from fleet_contract.device_profile import Runtime
-from fleet_contract.errors import ConflictError, ContractError, DataError, NotFoundError, StorageError
+from fleet_contract.errors import ConflictError, ContractError, DataError, NotFoundError
 from fleet_contract.release import ReleaseManifest, Variant, VariantEvidence
 from fleet_contract.tensors import DType, TensorSpec
+from fleet_files.durable import write_file
 from tests.fakes.converter_candidates import candidate_document, digit_samples, write_candidate
 
 if TYPE_CHECKING:
@@ -271,21 +271,3 @@ def test_a_manifest_of_two_minds_is_refused(tmp_path: Path) -> None:
     write_file(made.folder / "release.json", msgspec.json.encode(broken))
     with pytest.raises(ContractError, match="one score per label"):
         load_bundle(made.folder)
-
-
-def test_a_failure_while_writing_leaves_the_old_folder(tmp_path: Path) -> None:
-    """What was there stays until what comes is whole, and no temporary folder stays."""
-    target = tmp_path / "out"
-    target.mkdir()
-    (target / "old").write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="power"), replacing_folder(target) as staging:  # noqa: PT012  the block is the test
-        (staging / "new").write_bytes(b"new")
-        raise RuntimeError("power cut")
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]
-
-
-def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
-    """A file where a folder should be is told as such."""
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot write"), replacing_folder(tmp_path / "file" / "out"):
-        pass

@@ -9,7 +9,7 @@ import pytest
 from fleet_contract.api import RolloutCreate, RolloutDeviceView
 from fleet_contract.deployment import DeploymentState
 from fleet_contract.errors import ConflictError, ContractError, NotFoundError
-from fleet_contract.rollout import OnFailure, RolloutState, StageGate, StagePlan, StageState
+from fleet_contract.rollout import OnFailure, RolloutEvent, RolloutState, StageGate, StagePlan, StageState
 from tests.fakes.server_core import MODEL, open_store
 from tests.fakes.server_dynamics import Dynamics, StoredFleet, dynamics, make_director
 from tests.fakes.server_rollout_fleet import FakeDevice, Fate, installed
@@ -156,7 +156,7 @@ def test_rolling_back_a_completed_rollout_restores_the_champion(served: Dynamics
     simulated = fleet(served, *[Fate.COMMIT] * 3)
     rollout = served.rollouts.create(REQUEST, actor="ann")
     simulated.run(rollout.id)
-    served.rollouts.roll_back(rollout.id, actor="ann")
+    served.rollouts.move(rollout.id, RolloutEvent.ROLL_BACK, actor="ann")
     assert simulated.run(rollout.id) == RolloutState.ROLLED_BACK
     assert {device.active.version for device in simulated.devices.values() if device.active} == {1}
     champion = served.registry.champion(MODEL)
@@ -197,7 +197,7 @@ def test_a_pause_by_a_gate_is_lifted_by_whoever_resumes(served: Dynamics) -> Non
     request = RolloutCreate(model=MODEL, version=2, stages=stages, on_failure=OnFailure.PAUSE)
     rollout = served.rollouts.create(request, actor="ann")
     assert simulated.run(rollout.id) == RolloutState.PAUSED
-    served.rollouts.resume(rollout.id, actor="bea")
+    served.rollouts.move(rollout.id, RolloutEvent.RESUME, actor="bea")
     assert simulated.run(rollout.id) == RolloutState.COMPLETED
 
 
@@ -207,7 +207,7 @@ def test_an_abort_takes_the_release_from_devices_at_work(served: Dynamics) -> No
     stages = (StagePlan(name="all", fraction=1.0, soak_s=0.0, step_timeout_s=3000.0),)
     rollout = served.rollouts.create(RolloutCreate(model=MODEL, version=2, stages=stages), actor="ann")
     simulated.run(rollout.id, ticks=12)
-    served.rollouts.abort(rollout.id, actor="ann")
+    served.rollouts.move(rollout.id, RolloutEvent.ABORT, actor="ann")
     for _ in range(4):
         served.engine.step_all()
         simulated.step()
@@ -223,7 +223,7 @@ def test_a_rollout_that_waits_for_approval_gives_nothing(served: Dynamics) -> No
     rollout = served.rollouts.create(request, actor="ann")
     assert simulated.run(rollout.id, ticks=3) == RolloutState.PENDING_APPROVAL
     assert served.director.desired_bytes("pi-0") is None
-    served.rollouts.approve(rollout.id, actor="bea")
+    served.rollouts.move(rollout.id, RolloutEvent.APPROVE, actor="bea")
     assert simulated.run(rollout.id) == RolloutState.COMPLETED
 
 
@@ -263,9 +263,9 @@ def test_what_the_state_does_not_allow_is_a_conflict(served: Dynamics) -> None:
     fleet(served, Fate.COMMIT)
     rollout = served.rollouts.create(REQUEST, actor="ann")
     served.engine.step_all()
-    for move in (served.rollouts.approve, served.rollouts.resume):
+    for event in (RolloutEvent.APPROVE, RolloutEvent.RESUME):
         with pytest.raises(ConflictError, match="running"):
-            move(rollout.id, actor="ann")
+            served.rollouts.move(rollout.id, event, actor="ann")
     assert served.rollouts.get(rollout.id).state is RolloutState.RUNNING
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from fleet_contract.codec import decode
 from fleet_contract.desired import Desired
 from fleet_contract.errors import AccessError, ConflictError, ContractError, NotFoundError
 from fleet_contract.signing import SignedDocument
+from fleet_server.certificates import BACKDATE
 from tests.fakes.contract_documents import profile
 from tests.fakes.server_core import csr_pem, serving
 
@@ -45,7 +47,7 @@ def test_enrolment_gives_a_certificate_whose_subject_the_server_wrote(server: Te
     assert certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "pi-cert"
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
-    assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 90
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(days=90) + BACKDATE
     view = server.client().device("pi-cert")
     assert view.labels == {"site": "lab"}
     assert view.profile is not None

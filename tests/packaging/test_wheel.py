@@ -13,7 +13,16 @@ import msgspec
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = {"edgeferry", "fleet_contract", "fleet_client", "trainer", "converter", "fleet_server", "device_agent"}
+OURS = {
+    "edgeferry",
+    "fleet_contract",
+    "fleet_client",
+    "fleet_files",
+    "trainer",
+    "converter",
+    "fleet_server",
+    "device_agent",
+}
 LIGHT = ("numpy", "msgspec", "urllib3", "h11", "aiomqtt", "paho", "typing_extensions.py")
 """What an agent needs before it has a runtime and a server."""
 
