@@ -28,10 +28,13 @@ class Build:
     """One recipe's outcome; `path` is None where `error` says why there is no artifact."""
 
     recipe: Recipe
-    path: Path | None
-    tool_min_version: str
-    duration_s: float
-    error: str
+    path: Path | None = None
+    resolved: str = ""
+    float_layers: tuple[str, ...] = ()
+    int4_layers: tuple[str, ...] = ()
+    search_complete: bool = True
+    duration_s: float = 0.0
+    error: str = ""
 
 
 def build_variants(
@@ -50,7 +53,7 @@ def build_variants(
         progress.remark(f"{error.message}; trying what is missing one by one")
     reference_BK = _reference(material, shared, limits)
     return reference_BK, [
-        _outcome(shared, recipe) or _build_alone(material, recipe, limits=limits, progress=progress)
+        _outcome(shared, recipe) or build_alone(material, recipe, limits=limits, progress=progress)
         for recipe in recipes
     ]
 
@@ -60,14 +63,19 @@ def _scaled(limits: Limits, recipes: Sequence[Recipe]) -> Limits:
 
 
 def _job(material: Material, recipes: Sequence[Recipe], *, reference: bool) -> BuildJob:
+    gates = material.candidate.gates
     return BuildJob(
         model=str(material.model),
+        kind=material.kind,
         input=material.candidate.inputs[0],
         output=material.candidate.outputs[0],
         recipes=tuple(recipe.name for recipe in recipes),
         calibration=str(material.calibration),
+        selection=str(material.selection),
         holdout=str(material.holdout),
         reference=reference,
+        min_top1_agreement=gates.min_top1_agreement,
+        trials=str(material.trials),
     )
 
 
@@ -89,14 +97,15 @@ def _whole(path: Path) -> bool:
     return True
 
 
-def _build_alone(material: Material, recipe: Recipe, *, limits: Limits, progress: Progress) -> Build:
+def build_alone(material: Material, recipe: Recipe, *, limits: Limits, progress: Progress) -> Build:
+    """One recipe's outcome, from a child process of its own."""
     folder = material.folder / f"build-{recipe.name}"
     try:
         run_job(_job(material, (recipe,), reference=False), folder, what=f"recipe {recipe.name}", limits=limits)
     except ModelError as error:
         progress.remark(error.message)
-        return Build(recipe, None, "", 0.0, error.message)
-    return _outcome(folder, recipe) or Build(recipe, None, "", 0.0, f"recipe {recipe.name}: the child left no result")
+        return Build(recipe, error=error.message)
+    return _outcome(folder, recipe) or Build(recipe, error=f"recipe {recipe.name}: the child left no result")
 
 
 def _outcome(folder: Path, recipe: Recipe) -> Build | None:
@@ -107,7 +116,10 @@ def _outcome(folder: Path, recipe: Recipe) -> Build | None:
     return Build(
         recipe=recipe,
         path=folder / built.artifact if built.artifact else None,
-        tool_min_version=built.tool_min_version,
+        resolved=built.resolved,
+        float_layers=built.float_layers,
+        int4_layers=built.int4_layers,
+        search_complete=built.search_complete,
         duration_s=built.duration_s,
         error=f"recipe {recipe.name}: {built.error}" if built.error else "",
     )

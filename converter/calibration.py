@@ -21,6 +21,27 @@ MAX_CALIBRATION_ROWS: Final = 200
 MAX_HOLDOUT_ROWS: Final = 5000
 
 
+MAX_SELECTION_ROWS: Final = 800
+MIN_CALIBRATION_ROWS: Final = 8
+"""Fewer leave ranges to chance: one row costs 5 to 10 dB (docs/measurements.md)."""
+
+
+def calibration_split(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which of `count` calibration rows give ranges, and which of the others the search chooses on; both evenly spread.
+
+    Raises:
+        DataError: there are too few.
+    """
+    if count < 2 * MIN_CALIBRATION_ROWS:
+        raise DataError(
+            f"calibration: got {count} rows, expected at least {2 * MIN_CALIBRATION_ROWS}, half of them to choose on",
+            hint="give a sample of the training data of some hundred rows",
+        )
+    ranged = spread_rows(count, min(MAX_CALIBRATION_ROWS, count // 2))
+    others = np.setdiff1d(np.arange(count), ranged)
+    return ranged, others[spread_rows(len(others), MAX_SELECTION_ROWS)]
+
+
 def spread_rows(count: int, limit: int) -> NDArray[np.intp]:
     """At most `limit` of `count` row numbers, evenly spread, ascending."""
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.intp))

@@ -48,7 +48,7 @@ def judge(
         at_least("top1-agreement", parity.top1_agreement, gates.min_top1_agreement, rows),
         _slice_gate(parity, gates.max_slice_drop),
     ]
-    if not recipe.quantized:
+    if recipe.exact:
         results.append(at_least("float-agreement", parity.top1_agreement, 1.0, "a float variant is the float model"))
         results.append(at_least("float-sqnr-db", parity.sqnr_db, FLOAT_MIN_SQNR_DB, "lower is a conversion bug"))
     if gates.max_size_bytes:

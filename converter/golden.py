@@ -68,7 +68,7 @@ def tolerance(
 ) -> float:
     """The bound on |score - reference| for a board that works: what was measured here, and room for other boards."""
     measured = float(np.abs(scores_GK - reference_GK).max())
-    if recipe.quantized:
+    if not recipe.exact:
         step = output.scale if output.quantized else SCORE_STEP
         return INT8_ERROR_FACTOR * measured + INT8_MARGIN_STEPS * step
     return FLOAT_ERROR_FACTOR * measured + FLOAT_MARGIN
@@ -76,5 +76,5 @@ def tolerance(
 
 def least_agreement(recipe: Recipe, scores_GK: NDArray[np.float32], reference_GK: NDArray[np.float32]) -> float:
     """The least top-1 agreement for a board that works: what was measured here, less a row or two near a tie."""
-    margin = INT8_ROW_MARGIN if recipe.quantized else FLOAT_ROW_MARGIN
+    margin = FLOAT_ROW_MARGIN if recipe.exact else INT8_ROW_MARGIN
     return max(0.0, agreement(scores_GK, reference_GK) - margin / len(reference_GK))

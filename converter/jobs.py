@@ -9,6 +9,7 @@ Arrays travel as `.npy` files beside them.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
@@ -25,19 +26,37 @@ REFUSED: Final = 3
 """Exit code of a child that refused its job on purpose."""
 
 
-class BuildJob(Struct, frozen=True, kw_only=True, tag="build"):
-    """Convert a Keras model. `calibration` and `holdout` are NPY files of preprocessed inputs.
+class ModelKind(StrEnum):
+    """What a model comes as."""
 
-    With `reference` the float scores of `holdout` go to REFERENCE_FILE.
+    KERAS = "keras"
+    """A `.keras` or `.h5` file, of Keras 3 or Keras 2."""
+    SAVED_MODEL = "saved-model"
+    TFLITE = "tflite"
+    ONNX = "onnx"
+
+
+class BuildJob(Struct, frozen=True, kw_only=True, tag="build"):
+    """Convert a model. `calibration`, `selection` and `holdout` are NPY files of preprocessed inputs.
+
+    Ranges are calibrated on the first; the search chooses on the second; with `reference` the float scores of the
+    third go to REFERENCE_FILE. `min_top1_agreement` and `min_sqnr_db` are the search's goal, `search_s` its time for
+    one recipe, `trials` the file in which it keeps its trials, so that it can go on after an interruption.
     """
 
     model: str
+    kind: ModelKind = ModelKind.KERAS
     input: TensorSpec
     output: TensorSpec
     recipes: tuple[str, ...]
     calibration: str
+    selection: str
     holdout: str
     reference: bool
+    min_top1_agreement: float = 0.0
+    min_sqnr_db: float = 0.0
+    search_s: float = 60.0
+    trials: str
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -45,8 +64,11 @@ class Built(Struct, frozen=True, kw_only=True):
 
     recipe: str
     artifact: str = ""
-    tool_min_version: str = ""
-    """The least runtime version as the conversion tool states it; empty where it does not."""
+    resolved: str = ""
+    """The recipe with what the search found: `tflite-int8-mse-bias` for `tflite-int8`."""
+    float_layers: tuple[str, ...] = ()
+    int4_layers: tuple[str, ...] = ()
+    search_complete: bool = True
     duration_s: float = 0.0
     error: str = ""
 

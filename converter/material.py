@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from converter.calibration import MAX_CALIBRATION_ROWS, MAX_HOLDOUT_ROWS, model_inputs, spread_rows
+from converter.calibration import MAX_HOLDOUT_ROWS, calibration_split, model_inputs, spread_rows
 from converter.golden import golden_rows
+from converter.jobs import ModelKind
 from converter.parity import slices_of
 from fleet_contract.candidate import MODEL_FILE
 
@@ -25,15 +26,20 @@ if TYPE_CHECKING:
 class Material:
     """The candidate and its rows. `raw_inputs` to `slices` are the held-out rows used; `golden` picks from them.
 
-    The paths are files in `folder`: the model, and preprocessed rows as NPY.
+    The paths are files in `folder`: the model, and preprocessed rows as NPY. Only `trials`, how the names of the search's
+    records begin, lies elsewhere, where it outlives an interruption.
     """
 
     candidate: Candidate
     folder: Path
     model: Path
+    kind: ModelKind
     calibration: Path
+    selection: Path
     holdout: Path
+    trials: Path
     calibration_rows: int
+    selection_rows: int
     raw_inputs: NDArray[np.generic]
     model_inputs: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -41,31 +47,35 @@ class Material:
     golden: NDArray[np.intp]
 
 
-def lay_out(source: Source, folder: Path) -> Material:
-    """Writes the files and returns what they are.
+def lay_out(source: Source, folder: Path, *, trials: Path) -> Material:
+    """Writes the files and returns what they are; `trials` is where the search keeps its record.
 
     Raises:
         DataError: preprocessing makes a value that is not finite.
     """
     candidate, samples = source.candidate, source.samples
-    calibration_rows = spread_rows(len(samples.calibration), MAX_CALIBRATION_ROWS)
+    ranged, selected = calibration_split(len(samples.calibration))
     kept = spread_rows(len(samples.holdout), MAX_HOLDOUT_ROWS)
-    calibration_B = model_inputs(
-        candidate.preprocessing, samples.calibration[calibration_rows], what="calibration inputs"
-    )
+    calibration_B = model_inputs(candidate.preprocessing, samples.calibration, what="calibration inputs")
     inputs_B = model_inputs(candidate.preprocessing, samples.holdout[kept], what="held-out inputs")
     labels_B = samples.labels[kept]
-    paths = {name: folder / name for name in (MODEL_FILE, "calibration.npy", "holdout.npy")}
-    paths[MODEL_FILE].write_bytes(source.model_bytes)
-    np.save(paths["calibration.npy"], calibration_B)
-    np.save(paths["holdout.npy"], inputs_B)
+    model = folder / MODEL_FILE
+    model.write_bytes(source.model_bytes)
+    rows = {"calibration": calibration_B[ranged], "selection": calibration_B[selected], "holdout": inputs_B}
+    paths = {name: folder / f"{name}.npy" for name in rows}
+    for name, rows_B in rows.items():
+        np.save(paths[name], rows_B)
     return Material(
         candidate=candidate,
         folder=folder,
-        model=paths[MODEL_FILE],
-        calibration=paths["calibration.npy"],
-        holdout=paths["holdout.npy"],
-        calibration_rows=len(calibration_rows),
+        model=model,
+        kind=ModelKind.KERAS,
+        calibration=paths["calibration"],
+        selection=paths["selection"],
+        holdout=paths["holdout"],
+        trials=trials,
+        calibration_rows=len(ranged),
+        selection_rows=len(selected),
         raw_inputs=samples.holdout[kept],
         model_inputs=inputs_B,
         labels=labels_B,

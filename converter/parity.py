@@ -79,7 +79,7 @@ def compare(
         top1_agreement=float(agreement(scores_BK, reference_BK)),
         max_abs_error=float(np.abs(error_BK).max()),
         mean_abs_error=float(np.abs(error_BK).mean()),
-        sqnr_db=_sqnr_db(reference_BK, error_BK),
+        sqnr_db=sqnr_db(scores_BK, reference_BK),
         worst_slice=_worst_slice(right_B, reference_right_B, slices),
     )
 
@@ -95,9 +95,11 @@ def constant(scores_BK: NDArray[np.float32]) -> bool:
     return bool((scores_BK == scores_BK[:1]).all())
 
 
-def _sqnr_db(reference_BK: NDArray[np.float32], error_BK: NDArray[np.float64]) -> float:
-    noise = float((error_BK**2).sum())
-    power = float((reference_BK.astype(np.float64) ** 2).sum())
+def sqnr_db(scores_BK: NDArray[np.float32], reference_BK: NDArray[np.float32]) -> float:
+    """Signal to quantization noise over all scores, in dB."""
+    reference = reference_BK.astype(np.float64)
+    noise = float(((scores_BK.astype(np.float64) - reference) ** 2).sum())
+    power = float((reference**2).sum())
     if noise == 0.0:
         return MAX_SQNR_DB
     if power == 0.0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from converter.building import build_variants
+from converter.building import build_alone, build_variants
 from converter.bundle import REPORT_HTML, REPORT_JSON, Bundle, check_target, write_bundle
 from converter.candidate_folder import load_source
 from converter.golden import absent_classes
 from converter.material import lay_out
-from converter.recipe import parse_recipes
+from converter.recipe import Precision, Recipe, parse_recipes
 from converter.release_parts import assemble
 from converter.report import ConversionReport, variant_report
 from converter.sandbox import Limits
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from converter.building import Build
     from converter.material import Material
     from converter.progress import Progress
     from converter.trial import Trial
@@ -72,19 +74,51 @@ def convert(
     source = load_source(candidate_folder)
     verdict = accepted_verdict(source.candidate, override)
     chosen = parse_recipes(source.candidate.recipes if recipes is None else recipes)
+    limits = limits or Limits()
+    record = out.with_name(f".{out.name}.search")
     with TemporaryDirectory(prefix="edgeferry-convert-") as scratch:
-        material = lay_out(source, Path(scratch))
-        watch.stage(f"build {', '.join(recipe.name for recipe in chosen)}")
-        reference_BK, builds = build_variants(material, chosen, limits=limits or Limits(), progress=watch)
-        trials = []
-        for build in builds:
-            watch.stage(f"prove {build.recipe.name}")
-            trials.append(prove_variant(material, build, reference_BK, limits=limits or Limits()))
+        material = lay_out(source, Path(scratch), trials=record / "trials")
+        reference_BK, trials = _prove_all(material, chosen, limits, watch)
         report = _report(material, reference_BK, trials, verdict, watch)
         watch.stage("write bundle")
         _require_one(out, trials, report)
         manifest, blobs = assemble(source, material, reference_BK, trials, verdict=verdict, version=version)
-    return write_bundle(out, manifest, blobs, _report_files(report))
+    bundle = write_bundle(out, manifest, blobs, _report_files(report))
+    shutil.rmtree(record, ignore_errors=True)  # an interrupted search goes on from it; this one is done
+    return bundle
+
+
+def _prove_all(
+    material: Material, chosen: Sequence[Recipe], limits: Limits, watch: Stopwatch
+) -> tuple[NDArray[np.float32], list[Trial]]:
+    """The float scores, and every recipe built and proven, with a rescue for each int8 that missed a gate."""
+    watch.stage(f"build {', '.join(recipe.name for recipe in chosen)}")
+    reference_BK, builds = build_variants(material, chosen, limits=limits, progress=watch)
+    trials = [_prove(material, build, reference_BK, limits, watch) for build in builds]
+    for recipe in rescues(trials):
+        watch.stage(f"search {recipe.name}: which layers must stay in float")
+        build = build_alone(material, recipe, limits=limits, progress=watch)
+        trials.append(_prove(material, build, reference_BK, limits, watch))
+    return reference_BK, trials
+
+
+def _prove(
+    material: Material, build: Build, reference_BK: NDArray[np.float32], limits: Limits, watch: Stopwatch
+) -> Trial:
+    watch.stage(f"prove {build.recipe.name}")
+    return prove_variant(material, build, reference_BK, limits=limits)
+
+
+def rescues(trials: Sequence[Trial]) -> list[Recipe]:
+    """The mixed recipe for each runtime whose int8 ran but missed a gate, where nobody asked for it already."""
+    asked = {trial.build.recipe for trial in trials}
+    missed = [
+        trial.build.recipe.runtime
+        for trial in trials
+        if trial.build.recipe.precision is Precision.INT8 and trial.parity is not None and not trial.passed
+    ]
+    mixed = (Recipe(runtime, Precision.INT8_MIXED) for runtime in dict.fromkeys(missed))
+    return [recipe for recipe in mixed if recipe not in asked]
 
 
 def accepted_verdict(candidate: Candidate, override: str) -> Verdict:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +10,7 @@ from converter.archive import encode_npz
 from converter.bundle import blob_ref
 from converter.compatibility import min_runtime_version, required_ram_mb
 from converter.drift_reference import build_profile
+from converter.lineage import tool_versions
 from converter.report import evidence
 from fleet_contract.codec import encode
 from fleet_contract.errors import ModelError
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from converter.material import Material
     from converter.trial import Trial
     from fleet_contract.release import BlobRef, Verdict
-
-_TOOLS: Final = ("ai-edge-litert", "edgeferry", "keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
 
 
 class _Blobs:
@@ -85,7 +82,7 @@ def _variant(trial: Trial, blobs: _Blobs) -> Variant:
         min_runtime_version=min_runtime_version(
             recipe.runtime, stated=trial.build.tool_min_version, proven=proof.runtime_version
         ),
-        recipe=recipe.name,
+        recipe=trial.build.resolved,
         blob=blobs.add(trial.build.path.read_bytes(), recipe.file_name),
         input=proof.input,
         output=proof.output,
@@ -98,13 +95,5 @@ def _variant(trial: Trial, blobs: _Blobs) -> Variant:
 
 def _lineage(lineage: Lineage) -> Lineage:
     """The candidate's lineage with the versions of the conversion tools."""
-    tools = {name: found for name in _TOOLS if (found := _installed(name))}
-    converter = {f"converter.{name}": found for name, found in {**tools, "python": platform.python_version()}.items()}
+    converter = {f"converter.{name}": found for name, found in tool_versions().items()}
     return msgspec.structs.replace(lineage, tool_versions={**lineage.tool_versions, **converter})
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

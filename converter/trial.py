@@ -131,8 +131,8 @@ def _facts(
         fact(RUNS_GATE, holds=shape, detail=f"gave scores of shape {scores_BK.shape}"),
         fact(
             EDGES_GATE,
-            holds=dtypes == (recipe.edge_dtype,) * 2,
-            detail=f"input {dtypes[0]}, output {dtypes[1]}, recipe asks for {recipe.edge_dtype}",
+            holds=set(dtypes) <= recipe.edge_dtypes,
+            detail=f"input {dtypes[0]}, output {dtypes[1]}, recipe asks for {' or '.join(sorted(recipe.edge_dtypes))}",
         ),
         fact(FINITE_GATE, holds=bad_rows == 0, detail=f"{bad_rows} of {len(scores_BK)} rows hold NaN or infinity"),
         fact(VARIES_GATE, holds=not constant(scores_BK), detail="the same scores for every input is refused"),

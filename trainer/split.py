@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainer.dataset import Dataset, Indices
     from trainer.settings import SplitSection
 
-MAX_CALIBRATION_ROWS: Final = 256
+MAX_CALIBRATION_ROWS: Final = 1000
 MIN_ROWS_PER_CLASS: Final = 3
 
 
@@ -87,6 +87,6 @@ def _parts(order_I: Indices, test_count: int, validation_count: int) -> Split:
 
 
 def calibration_rows(train_I: Indices, seed: int) -> Indices:
-    """At most 256 rows of the training split, drawn without replacement."""
+    """At most MAX_CALIBRATION_ROWS rows of the training split, drawn without replacement."""
     rng = np.random.default_rng(seed)
     return np.sort(rng.permutation(train_I)[:MAX_CALIBRATION_ROWS])

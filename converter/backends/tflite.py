@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MIN_VERSION_METADATA = b"min_runtime_version"
-
 
 def convert_float(saved_model: Path) -> bytes:
     """Float weights and activations, built-in ops only."""
@@ -41,18 +39,6 @@ def convert_int8(saved_model: Path, calibration_B: NDArray[np.float32]) -> bytes
         converter.inference_output_type = tf.int8
         data: bytes = converter.convert()
     return data
-
-
-def stated_min_version(data: bytes) -> str:
-    """The least runtime that the converter wrote into the file, in TensorFlow's numbering; empty when it did not."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(data, 0)
-    for index in range(model.MetadataLength()):
-        entry = model.Metadata(index)
-        if entry.Name() == _MIN_VERSION_METADATA:
-            return bytes(model.Buffers(entry.Buffer()).DataAsNumpy()).rstrip(b"\0").decode("ascii")
-    return ""
 
 
 def _converter(saved_model: Path) -> Any:

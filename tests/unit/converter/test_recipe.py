@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from converter.recipe import RECIPES, parse_recipe, parse_recipes
+from converter.recipe import FAMILIES, RECIPES, parse_recipe, parse_recipes
 from fleet_contract.errors import ConfigError
 from fleet_contract.names import parse_name
 from fleet_contract.tensors import DType
@@ -17,9 +17,14 @@ def test_every_recipe_name_gives_back_its_recipe() -> None:
         assert recipe.name == parse_name(name)
 
 
-def test_the_four_recipes_are_known() -> None:
-    """Both runtimes have a float and an int8 recipe."""
-    assert set(RECIPES) == {"tflite-f32", "tflite-int8", "onnx-f32", "onnx-int8"}
+def test_each_runtime_has_the_precisions_that_it_can_run() -> None:
+    """int4 is TFLite's, signed activations are ONNX's; only static precisions have options."""
+    assert set(FAMILIES) == {
+        *(f"tflite-{precision}" for precision in ("f32", "f16", "dyn-int8", "int8", "int8-mixed", "int4")),
+        *(f"onnx-{precision}" for precision in ("f32", "f16", "dyn-int8", "int8", "int8-mixed", "int8-signed")),
+    }
+    assert {"tflite-int8-tf", "tflite-int8-mse-bias", "onnx-int8-signed-minmax"} < set(RECIPES)
+    assert not {"tflite-f32-mse", "onnx-int8-tf", "onnx-int8-mse-bias"} & set(RECIPES)
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:
@@ -44,9 +49,15 @@ def test_no_recipe_at_all_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"),
-    [("tflite-int8", DType.INT8), ("tflite-f32", DType.FLOAT32), ("onnx-int8", DType.FLOAT32)],
+    ("name", "dtypes"),
+    [
+        ("tflite-int8", {DType.INT8}),
+        ("tflite-int8-mixed", {DType.INT8, DType.FLOAT32}),
+        ("tflite-f32", {DType.FLOAT32}),
+        ("tflite-dyn-int8", {DType.FLOAT32}),
+        ("onnx-int8", {DType.FLOAT32}),
+    ],
 )
-def test_only_full_int8_tflite_has_integer_edges(name: str, dtype: DType) -> None:
-    """ONNX in QDQ form keeps float edges."""
-    assert parse_recipe(name).edge_dtype is dtype
+def test_only_static_tflite_has_integer_edges(name: str, dtypes: set[DType]) -> None:
+    """ONNX in QDQ form keeps float edges; a layer left in float may stand at an edge."""
+    assert parse_recipe(name).edge_dtypes == dtypes
