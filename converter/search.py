@@ -132,7 +132,7 @@ class Search:
             best = trial if _nearer(trial, best) else best
             if self._goal.held_by(trial, len(self._selection_B)):
                 return self._prune(start, kept, trial)
-        return self._found(best, complete=True)
+        return self._found(best, complete=len(ranked) == len(self._quantizer.layers))
 
     def int4(self, start: Plan) -> Found:
         """Step 3: `start` with int4 weights in as many layers as the goal allows."""
@@ -146,7 +146,7 @@ class Search:
             if self._goal.held_by(trial, len(self._selection_B)) and trial.size_bytes < best.size_bytes:
                 chosen.append(name)
                 best = trial
-        return self._found(best, complete=True)
+        return self._found(best, complete=len(ranked) == len(self._quantizer.int4_layers))
 
     def _prune(self, start: Plan, kept: list[str], best: SearchTrial) -> Found:
         """Tries each kept layer in int8 again, the least sensitive first."""
