@@ -9,7 +9,17 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from converter.jobs import FAILURE_FILE, JOB_FILE, REFUSED, BuildJob, Failure, Job
+from converter.jobs import (
+    FAILURE_FILE,
+    JOB_FILE,
+    REFUSED,
+    BuildJob,
+    CompareJob,
+    Failure,
+    InspectJob,
+    Job,
+    ProveJob,
+)
 from fleet_contract.codec import decode, encode
 from fleet_contract.errors import EdgeferryError
 from fleet_files.durable import write_file
@@ -32,10 +42,22 @@ def _run(job: Job, folder: Path) -> None:
         from converter.backends.build import build
 
         build(job, folder)
-    else:
+    elif isinstance(job, InspectJob):
+        from converter.backends.inspection import inspect
+
+        inspect(job, folder)
+    elif isinstance(job, ProveJob):
         from converter.prove import prove
 
         prove(job, folder)
+    elif isinstance(job, CompareJob):
+        from converter.prove import compare
+
+        compare(job, folder)
+    else:
+        from converter.prove import describe
+
+        describe(job, folder)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,71 @@
-"""Which runtime versions a variant is declared for. Pure.
+"""Which runtimes a variant is declared for: those in which it was loaded and run, and newer ones. Pure.
 
-`min_runtime_version` is one number per runtime family, but the TFLite family has two implementations that count
-differently: tflite-runtime counts as TensorFlow does and ended at 2.14.0; ai-edge-litert started anew at 1.0 and has
-reached 2.3. The TFLite converter states, in the file, the least TensorFlow version that has the operator versions used.
-
-- Stated and at most 2.14.0 (built-in float and int8 operators): tflite-runtime 2.14.0 has them, and so has every
-  ai-edge-litert; declared is 1.4.0, the oldest ai-edge-litert that was tried (41 of 42 files ran on it). Both
-  tflite-runtime 2.14.0 and ai-edge-litert 1.4.0 or newer are therefore admitted.
-- Stated above 2.14.0, or not stated: declared is the ai-edge-litert version in which the variant was proven.
-  tflite-runtime 2.14.0 counts as newer than that and cannot be shut out by this number; the device's preflight, which
-  runs the golden vectors in a child process, refuses it there.
-- ONNX: operator set 17 with IR version 8; onnxruntime reads both since 1.12, declared is 1.13.0.
+The rules:
+1. A runtime package's least version is the oldest one in which the variant ran, where every newer known one ran it too.
+   One that fails, though a newer one ran it, ends the list: what is older is not claimed.
+2. A newest known version that fails cannot be shut out by a least version, so that package is not declared at all.
+3. The TFLite family has two packages that count differently: tflite-runtime counts as TensorFlow does and ended at
+   2.14.0; ai-edge-litert started anew at 1.0. `min_runtime_version` is ai-edge-litert's, and `implementations` names
+   the least version of each package that was proven; a package that it does not name is refused by the device.
+4. All packages of the ONNX family (onnxruntime, onnxruntime-gpu) count alike: one number says it all.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from math import ceil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fleet_contract.device_profile import Runtime, version_tuple
 
-LAST_TFLITE_RUNTIME: Final = "2.14.0"
-OLDEST_LITERT: Final = "1.4.0"
-OLDEST_ONNXRUNTIME: Final = "1.13.0"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PACKAGES: Final = {Runtime.TFLITE: ("ai-edge-litert", "tflite-runtime"), Runtime.ONNX: ("onnxruntime",)}
+"""The runtime packages of each family, the preferred one first."""
 RAM_MARGIN: Final = 1.25
 RAM_STEP_MB: Final = 8
 
 
-def min_runtime_version(runtime: Runtime, *, stated: str, proven: str) -> str:
-    """The least version to declare, from what the tool stated and in which version the variant was proven."""
-    if runtime is Runtime.ONNX:
-        return OLDEST_ONNXRUNTIME
-    if stated and () < version_tuple(stated) <= version_tuple(LAST_TFLITE_RUNTIME):
-        return OLDEST_LITERT
-    return proven
+@dataclass(frozen=True, slots=True)
+class OldRuntime:
+    """How a variant fared in one version of a runtime package; `reason` says what went wrong."""
+
+    package: str
+    version: str
+    ok: bool
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a manifest says of a variant's runtimes. `implementations` empty: any package of the family."""
+
+    min_runtime_version: str
+    implementations: dict[str, str] = field(default_factory=dict)
+
+
+def declare(runtime: Runtime, proofs: Sequence[OldRuntime]) -> Declared | None:
+    """What `proofs`, the installed runtime's among them, allow to declare; None where that is nothing."""
+    floors = {package: floor for package in PACKAGES[runtime] if (floor := _floor(package, proofs))}
+    if not floors:
+        return None
+    least = next(iter(floors.values()))
+    return Declared(least, floors if len(PACKAGES[runtime]) > 1 else {})
+
+
+def _floor(package: str, proofs: Sequence[OldRuntime]) -> str:
+    """The least version of `package` by rules 1 and 2; empty for none."""
+    own = [proof for proof in proofs if proof.package == package]
+    floor = ""
+    for proof in sorted(own, key=lambda each: (version_tuple(each.version), not each.ok), reverse=True):
+        if not proof.ok:
+            break
+        floor = proof.version
+    return floor
 
 
 def required_ram_mb(peak_rss_mb: float) -> int:

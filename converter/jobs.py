@@ -4,6 +4,9 @@
     failure.json           why the child refused the job, when it did so on purpose
     <recipe>.result.json   one per recipe that a BuildJob finished, well or not
     proof.json             the result of a ProveJob
+    latencies.json         the result of a CompareJob
+    described.json         the result of a DescribeJob
+    inspection.json        the result of an InspectJob
 Arrays travel as `.npy` files beside them.
 """
 
@@ -20,8 +23,11 @@ from fleet_contract.tensors import TensorSpec
 JOB_FILE: Final = "job.json"
 FAILURE_FILE: Final = "failure.json"
 PROOF_FILE: Final = "proof.json"
+INSPECTION_FILE: Final = "inspection.json"
 REFERENCE_FILE: Final = "reference.npy"
 SCORES_FILE: Final = "scores.npy"
+LATENCIES_FILE: Final = "latencies.json"
+DESCRIBED_FILE: Final = "described.json"
 REFUSED: Final = 3
 """Exit code of a child that refused its job on purpose."""
 
@@ -76,13 +82,15 @@ class Built(Struct, frozen=True, kw_only=True):
 class ProveJob(Struct, frozen=True, kw_only=True, tag="prove"):
     """Run an artifact in its real runtime on the NPY file `inputs` (real values, preprocessed).
 
-    `timed_runs` single inferences are timed; 0 times none.
+    `timed_runs` single inferences are timed; 0 times none. `package` is the runtime package to use; empty: whichever of
+    the family is installed.
     """
 
     runtime: Runtime
     artifact: str
     inputs: str
     timed_runs: int
+    package: str = ""
 
 
 class Proof(Struct, frozen=True, kw_only=True):
@@ -94,10 +102,72 @@ class Proof(Struct, frozen=True, kw_only=True):
     input: TensorSpec
     output: TensorSpec
     runtime_version: str
+    runtime_package: str = ""
     latency_p50_ms: float
     latency_p95_ms: float
     rss_mb: float
     peak_rss_mb: float
+
+
+class Contender(Struct, frozen=True, kw_only=True):
+    """An artifact that is timed against others."""
+
+    runtime: Runtime
+    artifact: str
+
+
+class CompareJob(Struct, frozen=True, kw_only=True, tag="compare"):
+    """Time single inferences of several artifacts in one process, block by block in turn, for about `duration_s` in all.
+
+    `inputs` is an NPY file of preprocessed rows that all of them eat.
+    """
+
+    contenders: dict[str, Contender]
+    inputs: str
+    duration_s: float
+
+
+class Latencies(Struct, frozen=True, kw_only=True):
+    """The median latency of each contender in milliseconds; one thread, batch 1."""
+
+    p50_ms: dict[str, float]
+
+
+class DescribeJob(Struct, frozen=True, kw_only=True, tag="describe"):
+    """Import a runtime package and say what the environment is made of."""
+
+    package: str
+
+
+class Described(Struct, frozen=True, kw_only=True):
+    """Versions of what a child found itself in."""
+
+    runtime_version: str
+    python_version: str
+    numpy_version: str
+
+
+class InspectJob(Struct, frozen=True, kw_only=True, tag="inspect"):
+    """Open a model that nobody knows yet and tell its edges; with `inputs`, an NPY file, also score those rows."""
+
+    model: str
+    kind: ModelKind
+    inputs: str = ""
+
+
+class Edge(Struct, frozen=True, kw_only=True):
+    """An input or output as the model has it: batch first, None for a size that is open."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Inspection(Struct, frozen=True, kw_only=True):
+    """What opening a model showed; scores, where asked for, are in SCORES_FILE."""
+
+    input: Edge
+    output: Edge
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -108,4 +178,4 @@ class Failure(Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-Job = BuildJob | ProveJob
+Job = BuildJob | ProveJob | CompareJob | DescribeJob | InspectJob

@@ -1,15 +1,27 @@
-"""A prove job: run an artifact in its real runtime and write down what it did. Runs in a child process."""
+"""What a child process does with runtimes: prove an artifact, time several against each other, describe a runtime."""
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from converter.jobs import PROOF_FILE, SCORES_FILE, Proof, ProveJob
-from converter.runtimes import Session, open_session
+from converter.jobs import (
+    DESCRIBED_FILE,
+    LATENCIES_FILE,
+    PROOF_FILE,
+    SCORES_FILE,
+    CompareJob,
+    DescribeJob,
+    Described,
+    Latencies,
+    Proof,
+    ProveJob,
+)
+from converter.runtimes import Session, installed_version, open_session, runtime_module
 from fleet_contract.codec import encode
 from fleet_contract.tensors import dequantize, quantize
 from fleet_files.durable import write_file
@@ -19,6 +31,11 @@ if TYPE_CHECKING:
 
 WARM_UP_RUNS: Final = 16
 MAX_TIMED_S: Final = 5.0
+COMPARED_ROWS: Final = 16
+"""Different inputs take different times; as many rows take turns."""
+BLOCK_S: Final = 0.01
+"""A block is short against what disturbs a busy machine, and long against what a change of artifact costs."""
+MIN_BLOCKS: Final = 8
 
 
 def prove(job: ProveJob, folder: Path) -> None:
@@ -26,8 +43,9 @@ def prove(job: ProveJob, folder: Path) -> None:
 
     Raises:
         ModelError: the runtime cannot load or run the artifact.
+        MissingExtraError: the runtime is not installed.
     """
-    session = open_session(job.runtime, Path(job.artifact))
+    session = open_session(job.runtime, Path(job.artifact), package=job.package)
     inputs_B: NDArray[np.float32] = np.load(job.inputs, mmap_mode="r")
     _scores(session, inputs_B[:WARM_UP_RUNS])
     rss_mb, peak_rss_mb = _memory_mb()
@@ -38,12 +56,79 @@ def prove(job: ProveJob, folder: Path) -> None:
         input=session.input,
         output=session.output,
         runtime_version=session.runtime_version,
+        runtime_package=session.runtime_package,
         latency_p50_ms=float(p50_ms),
         latency_p95_ms=float(p95_ms),
         rss_mb=rss_mb,
         peak_rss_mb=peak_rss_mb,
     )
     write_file(folder / PROOF_FILE, encode(proof))
+
+
+def compare(job: CompareJob, folder: Path) -> None:
+    """Does `job`: a block of each contender in turn, so that what disturbs the machine disturbs all of them alike.
+
+    Raises:
+        ModelError: a runtime cannot load or run its artifact.
+        MissingExtraError: a runtime is not installed.
+    """
+    rows_B: NDArray[np.float32] = np.load(job.inputs, mmap_mode="r")[:COMPARED_ROWS]
+    stopwatches = {
+        name: _Stopwatch(open_session(each.runtime, Path(each.artifact)), rows_B)
+        for name, each in job.contenders.items()
+    }
+    turns = list(stopwatches.values())
+    begun, blocks = perf_counter(), 0
+    while blocks < MIN_BLOCKS or perf_counter() - begun < job.duration_s:
+        first = blocks % len(turns)
+        for stopwatch in turns[first:] + turns[:first]:
+            stopwatch.time_block()
+        blocks += 1
+    p50_ms = {name: float(np.median(stopwatch.latency_ms)) for name, stopwatch in stopwatches.items()}
+    write_file(folder / LATENCIES_FILE, encode(Latencies(p50_ms=p50_ms)))
+
+
+class _Stopwatch:
+    """Times single inferences of one session, row after row, without quantizing."""
+
+    def __init__(self, session: Session, rows_B: NDArray[np.float32]) -> None:
+        self._session = session
+        self._stored = [quantize(np.ascontiguousarray(rows_B[i : i + 1]), session.input) for i in range(len(rows_B))]
+        self._next = 0
+        self.latency_ms: list[float] = []
+        for _ in range(WARM_UP_RUNS):
+            self._run()
+
+    def time_block(self) -> None:
+        """Inferences for about BLOCK_S, at least one; the one before them is not counted, it warms the caches."""
+        self._run()
+        begun = perf_counter()
+        while True:
+            started = perf_counter()
+            self._run()
+            ended = perf_counter()
+            self.latency_ms.append((ended - started) * 1e3)
+            if ended - begun >= BLOCK_S:
+                return
+
+    def _run(self) -> None:
+        self._session.run(self._stored[self._next])
+        self._next = (self._next + 1) % len(self._stored)
+
+
+def describe(job: DescribeJob, folder: Path) -> None:
+    """Does `job`: imports the package, which also shows that it and numpy go together.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    runtime_module(job.package)
+    described = Described(
+        runtime_version=installed_version(job.package),
+        python_version=platform.python_version(),
+        numpy_version=np.__version__,
+    )
+    write_file(folder / DESCRIBED_FILE, encode(described))
 
 
 def _scores(session: Session, inputs_B: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,10 +5,13 @@ Only child processes use these: a file that makes a runtime crash must not take 
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from converter.compatibility import PACKAGES
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import MissingExtraError, ModelError
 from fleet_contract.tensors import DType, TensorSpec
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_MODULES: Final = {
+    "ai-edge-litert": ("ai_edge_litert.interpreter", "tflite"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
+    "onnxruntime": ("onnxruntime", "onnx"),
+}
+"""For each runtime package the module to import, and the extra of ours that installs it."""
 _ONNX_DTYPES: Final = {
     "tensor(float)": DType.FLOAT32,
     "tensor(float16)": DType.FLOAT16,
@@ -33,46 +42,63 @@ class Session(Protocol):
     input: TensorSpec
     output: TensorSpec
     runtime_version: str
+    runtime_package: str
 
     def run(self, stored_1: NDArray[np.generic]) -> NDArray[np.generic]:
         """The output for one input; both carry a batch axis of 1. The result is the caller's."""
 
 
-def open_session(runtime: Runtime, path: Path) -> Session:
-    """The artifact at `path`, loaded.
+def open_session(runtime: Runtime, path: Path, *, package: str = "") -> Session:
+    """The artifact at `path`, loaded with `package`, or with the first package of the family that is installed.
 
     Raises:
         ModelError: the runtime cannot load it, or it has not one input and one output.
         MissingExtraError: the runtime is not installed.
     """
-    return _LiteRtSession(path) if runtime is Runtime.TFLITE else _OnnxSession(path)
+    return _LiteRtSession(path, package) if runtime is Runtime.TFLITE else _OnnxSession(path)
+
+
+def runtime_module(package: str) -> Any:
+    """The module of a runtime package that is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    module, extra = _MODULES[package]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.for_extra(extra, package) from error
+
+
+def _preferred(runtime: Runtime) -> str:
+    installed = (name for name in PACKAGES[runtime] if find_spec(_MODULES[name][0].partition(".")[0]))
+    return next(installed, PACKAGES[runtime][0])
 
 
 class _LiteRtSession:
-    """ai-edge-litert with XNNPACK, its default."""
+    """ai-edge-litert, or tflite-runtime, its forerunner with the same interface; XNNPACK as each has it by default."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, package: str) -> None:
+        self.runtime_package = package or _preferred(Runtime.TFLITE)
+        module = runtime_module(self.runtime_package)
         try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ModuleNotFoundError as error:
-            raise MissingExtraError.for_extra("tflite", "ai-edge-litert") from error
-        try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter = module.Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{path.name}: ai-edge-litert cannot load it: {error}") from error
+            raise ModelError(f"{path.name}: {self.runtime_package} cannot load it: {error}") from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         _check_one(path, inputs, outputs)
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
         self.input, self.output = _litert_spec(inputs[0]), _litert_spec(outputs[0])
-        self.runtime_version = _version("ai-edge-litert")
+        self.runtime_version = installed_version(self.runtime_package)
 
     def run(self, stored_1: NDArray[np.generic]) -> NDArray[np.generic]:
         try:
             self._interpreter.set_tensor(self._input_index, stored_1)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
-            raise ModelError(f"ai-edge-litert cannot run it: {error}") from error
+            raise ModelError(f"{self.runtime_package} cannot run it: {error}") from error
         result: NDArray[np.generic] = self._interpreter.get_tensor(self._output_index)
         return result
 
@@ -81,10 +107,8 @@ class _OnnxSession:
     """onnxruntime on the CPU."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            import onnxruntime
-        except ModuleNotFoundError as error:
-            raise MissingExtraError.for_extra("onnx", "onnxruntime") from error
+        self.runtime_package = "onnxruntime"
+        onnxruntime = runtime_module(self.runtime_package)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -95,7 +119,7 @@ class _OnnxSession:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         _check_one(path, inputs, outputs)
         self.input, self.output = _onnx_spec(path, inputs[0]), _onnx_spec(path, outputs[0])
-        self.runtime_version = _version("onnxruntime")
+        self.runtime_version = installed_version(self.runtime_package)
 
     def run(self, stored_1: NDArray[np.generic]) -> NDArray[np.generic]:
         try:
@@ -128,7 +152,8 @@ def _onnx_spec(path: Path, value: Any) -> TensorSpec:
     return TensorSpec(name=str(value.name), dtype=dtype, shape=tuple(value.shape[1:]))
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
+    """The version of an installed package."""
     from importlib.metadata import version
 
     return version(package)

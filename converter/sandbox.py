@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
+_FOREIGN_PACKAGES: Final = ("converter", "fleet_contract", "fleet_files")
+"""What a child in another environment needs of ours."""
+_HOST_ONLY: Final = frozenset({"PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"})
+"""Variables that would lead another environment's Python back to ours."""
 _TAIL_BYTES: Final = 4096
 _MEMORY_SIGNS: Final = ("MemoryError", "std::bad_alloc", "Failed to allocate memory", "Unable to allocate")
 
@@ -46,8 +50,19 @@ class Outcome:
     stderr_tail: str
 
 
-def run_job(job: Job, folder: Path, *, what: str, limits: Limits, single_thread: bool = False) -> None:
+def run_job(
+    job: Job, folder: Path, *, what: str, limits: Limits, single_thread: bool = False, python: Path | None = None
+) -> None:
     """Lets `python -m converter.child` do `job` in `folder`, which is made.
+
+    Args:
+        job: what to do.
+        folder: where the job, its results and the child's words go.
+        what: names the job in errors.
+        limits: of the child.
+        single_thread: keep numeric libraries to one thread, as for figures.
+        python: the interpreter of another environment, which must hold numpy and msgspec and sees nothing else of this
+            one than our own packages; None is this one's.
 
     Raises:
         ModelError: the child crashed, hung or ran out of memory; the message names `what` and the signal.
@@ -55,27 +70,43 @@ def run_job(job: Job, folder: Path, *, what: str, limits: Limits, single_thread:
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / JOB_FILE, encode(job))
-    command = [sys.executable, "-P", "-m", "converter.child", str(folder)]
-    outcome = run_limited(command, folder, limits, environment(single_thread=single_thread))
+    command = [str(python or sys.executable), "-P", "-m", "converter.child", str(folder)]
+    packages = _own_packages(folder) if python else _PACKAGE_ROOT
+    outcome = run_limited(command, folder, limits, environment(single_thread=single_thread, packages=packages))
     if outcome.returncode == REFUSED and (folder / FAILURE_FILE).is_file():
         raise _refusal(folder, what)
     if outcome.returncode != 0 or outcome.timed_out:
         raise ModelError(f"{what}: {explain(outcome, limits)}", hint=_hint(outcome))
 
 
-def environment(*, single_thread: bool) -> Mapping[str, str]:
-    """The child's environment: CPU only, quiet, the same arithmetic on every run."""
+def _own_packages(folder: Path) -> Path:
+    """A folder with our packages alone: on the path of another Python our site-packages would hide its own."""
+    packages = folder / "packages"
+    packages.mkdir(exist_ok=True)
+    for name in _FOREIGN_PACKAGES:
+        link = packages / name
+        if not link.is_symlink():
+            link.symlink_to(_PACKAGE_ROOT / name, target_is_directory=True)
+    return packages
+
+
+def environment(*, single_thread: bool, packages: Path = _PACKAGE_ROOT) -> Mapping[str, str]:
+    """The child's environment: CPU only, quiet, the same arithmetic on every run; `packages` holds our own code."""
     quiet = {
         "CUDA_VISIBLE_DEVICES": "-1",
         "KERAS_BACKEND": "tensorflow",
         "PYTHONHASHSEED": "0",
-        "PYTHONPATH": str(_PACKAGE_ROOT),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": str(packages),
         "PYTHONWARNINGS": "ignore",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "0",
     }
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} if single_thread else {}
-    return {**os.environ, **quiet, **threads}
+    inherited = {
+        name: value for name, value in os.environ.items() if packages == _PACKAGE_ROOT or name not in _HOST_ONLY
+    }
+    return {**inherited, **quiet, **threads}
 
 
 def run_limited(command: Sequence[str], folder: Path, limits: Limits, env: Mapping[str, str]) -> Outcome:
