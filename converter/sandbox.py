@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent
 _FOREIGN_PACKAGES: Final = ("converter", "fleet_contract", "fleet_files")
 """What a child in another environment needs of ours."""
-_HOST_ONLY: Final = frozenset({"PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"})
+HOST_ONLY: Final = frozenset({"PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"})
 """Variables that would lead another environment's Python back to ours."""
 _TAIL_BYTES: Final = 4096
 _MEMORY_SIGNS: Final = ("MemoryError", "std::bad_alloc", "Failed to allocate memory", "Unable to allocate")
@@ -104,7 +104,7 @@ def environment(*, single_thread: bool, packages: Path = _PACKAGE_ROOT) -> Mappi
     }
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} if single_thread else {}
     inherited = {
-        name: value for name, value in os.environ.items() if packages == _PACKAGE_ROOT or name not in _HOST_ONLY
+        name: value for name, value in os.environ.items() if packages == _PACKAGE_ROOT or name not in HOST_ONLY
     }
     return {**inherited, **quiet, **threads}
 
