@@ -5,6 +5,7 @@ It imports only what its job needs, so that a process that proves a variant weig
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import cast
@@ -27,6 +28,7 @@ from fleet_files.durable import write_file
 
 def main(folder: Path) -> int:
     """Does the job in `folder`; the exit code is 0, or REFUSED with the reason in FAILURE_FILE."""
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)  # it would turn Keras 3 into Keras 2 behind everybody's back
     try:
         job = decode((folder / JOB_FILE).read_bytes(), cast("type[Job]", Job))
         _run(job, folder)

@@ -117,7 +117,7 @@ class Contender(Struct, frozen=True, kw_only=True):
 
 
 class CompareJob(Struct, frozen=True, kw_only=True, tag="compare"):
-    """Time single inferences of several artifacts in one process, block by block in turn, for about `duration_s` in all.
+    """Time single inferences of several artifacts in one process, block by block in turn, for `duration_s` in all.
 
     `inputs` is an NPY file of preprocessed rows that all of them eat.
     """
