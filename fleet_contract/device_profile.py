@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from fleet_contract.names import NameStr
 
@@ -75,13 +75,31 @@ def _obstacle(variant: Variant, profile: DeviceProfile) -> str:
     available = [info for info in profile.runtimes if info.runtime == variant.runtime]
     if not available:
         return f"runtime {variant.runtime} is not installed"
-    if all(version_tuple(info.version) < version_tuple(variant.min_runtime_version) for info in available):
-        return f"runtime {variant.runtime} is {available[0].version}, needs {variant.min_runtime_version}"
+    if not any(_admits(variant, info) for info in available):
+        return f"runtime {variant.runtime} is {_installed(variant, available[0])}, needs {_needed(variant)}"
     if needs.archs and profile.arch not in needs.archs:
         return f"architecture {profile.arch} is not among {', '.join(needs.archs)}"
     if profile.memory_budget_mb and needs.ram_mb > profile.memory_budget_mb:
         return f"needs {needs.ram_mb} MB of RAM, the budget is {profile.memory_budget_mb} MB"
     return ""
+
+
+def _admits(variant: Variant, info: RuntimeInfo) -> bool:
+    """Whether the variant is declared for that runtime, of its family; a package that is not named is not."""
+    if variant.implementations is UNSET:
+        return version_tuple(info.version) >= version_tuple(variant.min_runtime_version)
+    least = variant.implementations.get(info.implementation)
+    return least is not None and version_tuple(info.version) >= version_tuple(least)
+
+
+def _installed(variant: Variant, info: RuntimeInfo) -> str:
+    return info.version if variant.implementations is UNSET else f"{info.implementation} {info.version}"
+
+
+def _needed(variant: Variant) -> str:
+    if variant.implementations is UNSET:
+        return variant.min_runtime_version
+    return " or ".join(f"{package} {version}" for package, version in variant.implementations.items()) or "none"
 
 
 def version_tuple(version: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fleet_contract.codec import UtcTime, decode
 from fleet_contract.device_profile import Runtime
@@ -63,12 +63,14 @@ class Variant(Struct, frozen=True, kw_only=True):
     """One converted form of the model.
 
     `golden_tolerance` bounds |output - reference| on the golden vectors, `golden_agreement` is the least top-1
-    agreement on them; both hold on a board that works.
+    agreement on them; both hold on a board that works. `implementations` are the runtime packages in which it was
+    proven, each with the least version; unset: any package, from `min_runtime_version` on.
     """
 
     id: NameStr
     runtime: Runtime
     min_runtime_version: str
+    implementations: dict[str, str] | UnsetType = UNSET
     recipe: str
     blob: BlobRef
     input: TensorSpec
