@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
     from converter.bundle import Bundle
@@ -34,35 +32,23 @@ def convert(  # noqa: PLR0917  typer passes options by name
     from rich.console import Console
 
     from converter.candidate_folder import newest_candidate
+    from converter.cli_runtimes import installed_environments
+    from converter.console_progress import console_progress
     from converter.pipeline import convert as run
     from converter.sandbox import Limits
 
     console = Console(stderr=True)
-    with console.status("converting") as status:
+    with console_progress(console, "converting") as progress:
         bundle = run(
             candidate or newest_candidate(Path("candidates")),
             out,
-            progress=_ConsoleProgress(console, status.update),
+            progress=progress,
             recipes=_names(recipes),
             override=_signed(override),
             limits=Limits(timeout_s=timeout_s),
+            environments=installed_environments(),
         )
     _show(bundle, console, as_json=as_json)
-
-
-class _ConsoleProgress:
-    """Shows the stage at work, and leaves a line for each one and for each remark."""
-
-    def __init__(self, console: Console, update: Callable[[str], None]) -> None:
-        self._console = console
-        self._update = update
-
-    def stage(self, name: str) -> None:
-        self._console.print(f"- {name}", highlight=False, markup=False)
-        self._update(name)
-
-    def remark(self, text: str) -> None:
-        self._console.print(f"note: {text}", style="yellow", highlight=False, markup=False)
 
 
 def _names(recipes: str) -> tuple[str, ...] | None:

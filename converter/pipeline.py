@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.building import Build
+    from converter.environments import Environment
     from converter.material import Material
     from converter.progress import Progress
     from converter.trial import Trial
@@ -47,6 +49,7 @@ def convert(
     recipes: tuple[str, ...] | None = None,
     override: str = "",
     limits: Limits | None = None,
+    environments: Sequence[Environment] = (),
     clock: Callable[[], float] = perf_counter,
 ) -> Bundle:
     """The bundle at `out`, with every variant of the candidate that passed its gates.
@@ -59,6 +62,7 @@ def convert(
         recipes: names of recipes; None takes the candidate's.
         override: who accepts a candidate whose verdict did not pass, and why; goes on record.
         limits: of each child process, per recipe.
+        environments: other runtimes in which each variant is tried; it is declared for those in which it ran.
         clock: seconds, for the times in the report.
 
     Raises:
@@ -78,7 +82,7 @@ def convert(
     record = out.with_name(f".{out.name}.search")
     with TemporaryDirectory(prefix="edgeferry-convert-") as scratch:
         material = lay_out(source, Path(scratch), trials=record / "trials")
-        reference_BK, trials = _prove_all(material, chosen, limits, watch)
+        reference_BK, trials = _prove_all(material, chosen, _Means(limits, tuple(environments)), watch)
         report = _report(material, reference_BK, trials, verdict, watch)
         watch.stage("write bundle")
         _require_one(out, trials, report)
@@ -88,25 +92,33 @@ def convert(
     return bundle
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a conversion may use."""
+
+    limits: Limits
+    environments: tuple[Environment, ...]
+
+
 def _prove_all(
-    material: Material, chosen: Sequence[Recipe], limits: Limits, watch: Stopwatch
+    material: Material, chosen: Sequence[Recipe], means: _Means, watch: Stopwatch
 ) -> tuple[NDArray[np.float32], list[Trial]]:
     """The float scores, and every recipe built and proven, with a rescue for each int8 that missed a gate."""
     watch.stage(f"build {', '.join(recipe.name for recipe in chosen)}")
-    reference_BK, builds = build_variants(material, chosen, limits=limits, progress=watch)
-    trials = [_prove(material, build, reference_BK, limits, watch) for build in builds]
+    reference_BK, builds = build_variants(material, chosen, limits=means.limits, progress=watch)
+    trials = [_prove(material, build, reference_BK, means, watch) for build in builds]
     for recipe in rescues(trials):
         watch.stage(f"search {recipe.name}: which layers must stay in float")
-        build = build_alone(material, recipe, limits=limits, progress=watch)
-        trials.append(_prove(material, build, reference_BK, limits, watch))
+        build = build_alone(material, recipe, limits=means.limits, progress=watch)
+        trials.append(_prove(material, build, reference_BK, means, watch))
     return reference_BK, trials
 
 
 def _prove(
-    material: Material, build: Build, reference_BK: NDArray[np.float32], limits: Limits, watch: Stopwatch
+    material: Material, build: Build, reference_BK: NDArray[np.float32], means: _Means, watch: Stopwatch
 ) -> Trial:
     watch.stage(f"prove {build.recipe.name}")
-    return prove_variant(material, build, reference_BK, limits=limits)
+    return prove_variant(material, build, reference_BK, limits=means.limits, environments=means.environments)
 
 
 def rescues(trials: Sequence[Trial]) -> list[Recipe]:
