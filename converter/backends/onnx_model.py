@@ -1,68 +1,107 @@
-"""ONNX: prepared for quantization, made canonical, quantized by onnxruntime."""
+"""ONNX without calibration: the float model made ready, and its forms in half precision and with int8 weights."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
+import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnx import TensorProto, numpy_helper
+from onnxconverter_common import float16
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from converter.backends.canonical import INPUT_NAME, canonical_bytes
+from converter.backends.canonical import canonical_bytes
 from converter.backends.legalize import legalize
+from converter.backends.onnx_admission import admit, check_output
+from converter.backends.onnx_check import checked, promised
+from converter.backends.onnx_session import optimize_basic
 from converter.backends.translate import tool_errors
+from fleet_contract.errors import ModelError
 from fleet_files.durable import write_file
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
+HALF_MAX: Final = float(np.finfo(np.float16).max)
+_HALF_TINY: Final = float(np.finfo(np.float16).smallest_subnormal)
 
 
 def prepare_float(exported: Path, folder: Path) -> Path:
-    """The float model: folded, with shapes, canonical.
+    """The float model as `float.onnx` in `folder`: admitted, folded, with a batch of 1, canonical.
 
-    Symbolic shape inference is left out: every shape is fixed already, as the batch is 1.
+    Raises:
+        ModelError: it cannot be taken, and why; or onnxruntime cannot load it.
     """
-    legal, prepared, path = (folder / f"{name}.onnx" for name in ("legal", "prepared", "float"))
-    with tool_errors("onnxruntime: preparing the model"):
-        onnx.save(legalize(onnx.load(exported)), legal)
-        quant_pre_process(legal, prepared, skip_symbolic_shape=True)
-        data = canonical_bytes(onnx.load(prepared))
-    write_file(path, data)
+    with tool_errors("onnx: reading the model"):
+        model = onnx.load(exported, load_external_data=False)
+    with tool_errors("onnx: preparing the model"):
+        model = admit(legalize(model))
+        model = onnx.shape_inference.infer_shapes(optimize_basic(model, folder), data_prop=True)
+        check_output(model)
+        data = canonical_bytes(model)
+    path = folder / "float.onnx"
+    write_file(path, promised(data, what="onnx"))
     return path
 
 
-def quantize_int8(float_model: Path, calibration_B: NDArray[np.float32], folder: Path) -> bytes:
-    """Static int8 in QDQ form: unsigned activations (min-max), signed weights per channel, float edges.
+def half(float_model: Path) -> bytes:
+    """The model computing in float16, with float32 edges.
 
-    Weights take 7 bits: on x86 without VNNI (many gateways and CI machines) products of 8 bits saturate silently,
-    which cost 20 dB on a small CNN; 7 bits cost about 1 dB and give the same numbers on every processor.
+    Raises:
+        ModelError: a weight is beyond the range of float16, or there is nothing to store smaller.
     """
-    path = folder / "quantized.onnx"
-    with tool_errors("onnxruntime: quantizing"):
-        quantize_static(
-            float_model,
+    model = onnx.load(float_model)
+    _check_half_range(model.graph.initializer)
+    with tool_errors("onnxconverter-common: float16"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of weights below the smallest float16, which are kept at that
+        model = float16.convert_float_to_float16(
+            model, min_positive_val=_HALF_TINY, max_finite_val=HALF_MAX, keep_io_types=True
+        )
+        data = canonical_bytes(model)
+    if not any(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer):
+        raise ModelError("float16: the model has no weights that could be stored in half precision")
+    return checked(data, float_size_bytes=float_model.stat().st_size, what="float16")
+
+
+def dynamic_int8(float_model: Path) -> bytes:
+    """The model with int8 weights per column in its matrix products, whose inputs are quantized as they come.
+
+    Convolutions stay in float: quantized dynamically they are 6 to 13 times slower (docs/measurements.md).
+
+    Raises:
+        ModelError: it has no matrix products with constant weights, or becomes no smaller.
+    """
+    model = onnx.load(float_model)
+    if not any(node.op_type in {"MatMul", "Gemm"} for node in model.graph.node):
+        raise ModelError("dynamic int8: the model has no MatMul or Gemm, so that nothing can be quantized")
+    with tool_errors("onnxruntime: dynamic quantization"):
+        quantized = _dynamic(model)
+        if not any(node.op_type == "MatMulInteger" for node in quantized.graph.node):
+            raise ModelError("dynamic int8: no MatMul or Gemm has constant weights, so that nothing was quantized")
+        data = canonical_bytes(quantized)
+    return checked(data, float_size_bytes=float_model.stat().st_size, what="dynamic int8")
+
+
+def _dynamic(model: Any) -> Any:
+    add_pre_process_metadata(model)  # it is folded already
+    with TemporaryDirectory(prefix="edgeferry-onnx-") as folder:
+        path = Path(folder) / "dynamic.onnx"
+        quantize_dynamic(
+            model,
             path,
-            _Rows(calibration_B),
-            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["MatMul"],  # it writes each Gemm as a MatMul first
             per_channel=True,
             reduce_range=True,
-            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"MatMulConstBOnly": True},
         )
-        return canonical_bytes(onnx.load(path))
+        return onnx.load(path)
 
 
-class _Rows:
-    """Calibration rows one at a time, in the form of onnxruntime's CalibrationDataReader."""
-
-    def __init__(self, inputs_B: NDArray[np.float32]) -> None:
-        self._rows = iter([inputs_B[index : index + 1] for index in range(len(inputs_B))])
-
-    def get_next(self) -> dict[str, Any] | None:
-        """The next row by input name, None at the end."""
-        row = next(self._rows, None)
-        return None if row is None else {INPUT_NAME: row}
+def _check_half_range(tensors: Any) -> None:
+    for tensor in tensors:
+        if tensor.data_type == TensorProto.FLOAT:
+            greatest = float(np.abs(numpy_helper.to_array(tensor)).max(initial=0.0))
+            if not greatest <= HALF_MAX:
+                raise ModelError(f"float16: got a weight of {greatest:g}, expected at most {HALF_MAX:g}")
