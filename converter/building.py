@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.gates import search_goal
 from converter.jobs import REFERENCE_FILE, BuildJob, Built
 from converter.sandbox import Limits, run_job
 from fleet_contract.codec import decode
@@ -63,7 +64,7 @@ def _scaled(limits: Limits, recipes: Sequence[Recipe]) -> Limits:
 
 
 def _job(material: Material, recipes: Sequence[Recipe], *, reference: bool) -> BuildJob:
-    gates = material.candidate.gates
+    min_top1_agreement, min_sqnr_db = search_goal(material.candidate.gates, classes=bool(material.candidate.labels))
     return BuildJob(
         model=str(material.model),
         kind=material.kind,
@@ -74,7 +75,8 @@ def _job(material: Material, recipes: Sequence[Recipe], *, reference: bool) -> B
         selection=str(material.selection),
         holdout=str(material.holdout),
         reference=reference,
-        min_top1_agreement=gates.min_top1_agreement,
+        min_top1_agreement=min_top1_agreement,
+        min_sqnr_db=min_sqnr_db,
         trials=str(material.trials),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The candidate and its rows. `raw_inputs` to `slices` are the held-out rows used; `golden` picks from them.
+    """The candidate and its rows. `raw_inputs` to `slices` are the held-out rows used.
 
-    The paths are files in `folder`: the model, and preprocessed rows as NPY. Only `trials`, how the names of the search's
-    records begin, lies elsewhere, where it outlives an interruption.
+    `golden` picks from them, and is empty until the float model's scores are known (`with_golden`).
+
+    The paths are files in `folder`: the model, and preprocessed rows as NPY. Only `trials`, how the names of the
+    search's records begin, lies elsewhere, where it outlives an interruption.
     """
 
     candidate: Candidate
@@ -42,7 +44,7 @@ class Material:
     selection_rows: int
     raw_inputs: NDArray[np.generic]
     model_inputs: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     slices: dict[str, NDArray[np.bool_]]
     golden: NDArray[np.intp]
 
@@ -80,5 +82,12 @@ def lay_out(source: Source, folder: Path, *, trials: Path) -> Material:
         model_inputs=inputs_B,
         labels=labels_B,
         slices=slices_of(labels_B, samples.slices[kept], candidate.labels),
-        golden=golden_rows(labels_B, len(candidate.labels)),
+        golden=np.array([], dtype=np.intp),
     )
+
+
+def with_golden(material: Material, reference_BK: NDArray[np.float32]) -> Material:
+    """The material with its golden rows chosen; `reference_BK` are the float model's scores of the held-out rows."""
+    classes = bool(material.candidate.labels)
+    rows = golden_rows(material.model_inputs, reference_BK, material.labels, material.slices, classes=classes)
+    return replace(material, golden=rows)

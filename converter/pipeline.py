@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from converter.asked import aimed, ask
+from converter.budgets import unjudged
 from converter.building import build_alone, build_variants
-from converter.bundle import REPORT_HTML, REPORT_JSON, Bundle, check_target, write_bundle
+from converter.bundle import REPORT_HTML, Bundle, check_target, write_bundle
 from converter.candidate_folder import load_source
-from converter.golden import absent_classes
-from converter.material import lay_out
-from converter.recipe import Precision, Recipe, parse_recipes
+from converter.material import lay_out, with_golden
+from converter.recipe import Precision, Recipe
 from converter.release_parts import assemble
-from converter.report import ConversionReport, variant_report
+from converter.reporting import make_report, report_files
 from converter.sandbox import Limits
 from converter.stopwatch import Stopwatch
 from converter.trial import prove_variant
+from converter.verdicts import settle, timed_in_turn
 from fleet_contract.errors import GateError
 from fleet_files.durable import replacing_folder, write_file
 
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from converter.asked import Asked
     from converter.building import Build
     from converter.environments import Environment
     from converter.material import Material
     from converter.progress import Progress
+    from converter.report import ConversionReport
     from converter.trial import Trial
     from fleet_contract.candidate import Candidate
     from fleet_contract.release import Verdict
@@ -47,6 +51,7 @@ def convert(
     progress: Progress,
     version: int = 1,
     recipes: tuple[str, ...] | None = None,
+    targets: tuple[str, ...] = (),
     override: str = "",
     limits: Limits | None = None,
     environments: Sequence[Environment] = (),
@@ -59,7 +64,8 @@ def convert(
         out: where the bundle goes; an older bundle there is replaced.
         progress: who watches.
         version: placeholder for the manifest; publishing gives the real one.
-        recipes: names of recipes; None takes the candidate's.
+        recipes: names of recipes; None takes those that suit the targets, without targets the candidate's.
+        targets: names of the kinds of device to convert for; a variant that suits none of them is refused.
         override: who accepts a candidate whose verdict did not pass, and why; goes on record.
         limits: of each child process, per recipe.
         environments: other runtimes in which each variant is tried; it is declared for those in which it ran.
@@ -67,7 +73,7 @@ def convert(
 
     Raises:
         NotFoundError, DataError, ContractError: there is no candidate, or it is not whole.
-        ConfigError: a recipe is unknown.
+        ConfigError: a recipe or a target is unknown.
         ConflictError: `out` is something other than a bundle.
         ModelError: the float model cannot be loaded or run.
         GateError: the candidate's verdict did not pass, or no variant passed its gates.
@@ -77,48 +83,67 @@ def convert(
     check_target(out)
     source = load_source(candidate_folder)
     verdict = accepted_verdict(source.candidate, override)
-    chosen = parse_recipes(source.candidate.recipes if recipes is None else recipes)
-    limits = limits or Limits()
-    record = out.with_name(f".{out.name}.search")
+    asked = ask(source.candidate, recipes, targets)
+    source = aimed(source, asked.budgets)
+    record = search_folder(out)
     with TemporaryDirectory(prefix="edgeferry-convert-") as scratch:
         material = lay_out(source, Path(scratch), trials=record / "trials")
-        reference_BK, trials = _prove_all(material, chosen, _Means(limits, tuple(environments)), watch)
-        report = _report(material, reference_BK, trials, verdict, watch)
+        means = _Means(asked, limits or Limits(), tuple(environments), watch)
+        material, reference_BK, trials = _prove_all(material, means)
+        names = [budget.target for budget in asked.budgets]
+        report = make_report(material, reference_BK, trials, verdict=verdict, targets=names, watch=watch)
         watch.stage("write bundle")
         _require_one(out, trials, report)
         manifest, blobs = assemble(source, material, reference_BK, trials, verdict=verdict, version=version)
-    bundle = write_bundle(out, manifest, blobs, _report_files(report))
+    bundle = write_bundle(out, manifest, blobs, report_files(report))
     shutil.rmtree(record, ignore_errors=True)  # an interrupted search goes on from it; this one is done
     return bundle
 
 
+def search_folder(out: Path) -> Path:
+    """Where the search for the bundle at `out` keeps its record until the bundle is there."""
+    return out.with_name(f".{out.name}.search")
+
+
 @dataclass(frozen=True, slots=True)
 class _Means:
-    """What a conversion may use."""
+    """What a conversion is for, what it may use, and who watches."""
 
+    asked: Asked
     limits: Limits
     environments: tuple[Environment, ...]
+    watch: Stopwatch
 
 
-def _prove_all(
-    material: Material, chosen: Sequence[Recipe], means: _Means, watch: Stopwatch
-) -> tuple[NDArray[np.float32], list[Trial]]:
-    """The float scores, and every recipe built and proven, with a rescue for each int8 that missed a gate."""
-    watch.stage(f"build {', '.join(recipe.name for recipe in chosen)}")
-    reference_BK, builds = build_variants(material, chosen, limits=means.limits, progress=watch)
-    trials = [_prove(material, build, reference_BK, means, watch) for build in builds]
+def _prove_all(material: Material, means: _Means) -> tuple[Material, NDArray[np.float32], list[Trial]]:
+    """The material with its golden rows, the float scores, and every recipe built, proven and judged.
+
+    Each int8 that is too far from the float model gets a rescue.
+    """
+    watch, recipes = means.watch, means.asked.recipes
+    watch.stage(f"build {', '.join(recipe.name for recipe in recipes)}")
+    reference_BK, builds = build_variants(material, recipes, limits=means.limits, progress=watch)
+    material = with_golden(material, reference_BK)
+    trials = [_prove(material, build, reference_BK, means) for build in builds]
     for recipe in rescues(trials):
         watch.stage(f"search {recipe.name}: which layers must stay in float")
         build = build_alone(material, recipe, limits=means.limits, progress=watch)
-        trials.append(_prove(material, build, reference_BK, means, watch))
-    return reference_BK, trials
+        trials.append(_prove(material, build, reference_BK, means))
+    return material, reference_BK, _judged(material, trials, means)
 
 
-def _prove(
-    material: Material, build: Build, reference_BK: NDArray[np.float32], means: _Means, watch: Stopwatch
-) -> Trial:
-    watch.stage(f"prove {build.recipe.name}")
+def _prove(material: Material, build: Build, reference_BK: NDArray[np.float32], means: _Means) -> Trial:
+    means.watch.stage(f"prove {build.recipe.name}")
     return prove_variant(material, build, reference_BK, limits=means.limits, environments=means.environments)
+
+
+def _judged(material: Material, trials: Sequence[Trial], means: _Means) -> list[Trial]:
+    candidate, budgets, watch = material.candidate, means.asked.budgets, means.watch
+    watch.stage("compare latencies")
+    latency_ms = timed_in_turn(material, trials, limits=means.limits, progress=watch)
+    for target in unjudged(budgets):
+        watch.remark(f"{target}: this machine is of another kind, so its limits on latency are left to the device")
+    return settle(trials, latency_ms, gates=candidate.gates, budgets=budgets, keep=candidate.keep)
 
 
 def rescues(trials: Sequence[Trial]) -> list[Recipe]:
@@ -150,48 +175,15 @@ def accepted_verdict(candidate: Candidate, override: str) -> Verdict:
     return msgspec.structs.replace(candidate.verdict, override=override.strip())
 
 
-def _report(
-    material: Material,
-    reference_BK: NDArray[np.float32],
-    trials: Sequence[Trial],
-    verdict: Verdict,
-    watch: Stopwatch,
-) -> ConversionReport:
-    absent = absent_classes(material.labels, material.candidate.labels)
-    if absent:
-        watch.remark(f"no held-out row of {', '.join(absent)}: golden vectors cannot cover that")
-    return ConversionReport(
-        model=material.candidate.model,
-        candidate_created_at=material.candidate.created_at,
-        override=verdict.override,
-        float_accuracy=float((reference_BK.argmax(1) == material.labels).mean()),
-        holdout_rows=len(material.labels),
-        calibration_rows=material.calibration_rows,
-        golden_rows=len(material.golden),
-        variants=tuple(variant_report(trial) for trial in trials),
-        stages=watch.times(),
-        remarks=tuple(watch.remarks),
-    )
-
-
-def _report_files(report: ConversionReport) -> dict[str, bytes]:
-    from converter.report_html import render
-
-    return {
-        REPORT_JSON: msgspec.json.format(msgspec.json.encode(report), indent=2),
-        REPORT_HTML: render(report).encode(),
-    }
-
-
 def _require_one(out: Path, trials: Sequence[Trial], report: ConversionReport) -> None:
     """Passes when a variant passed; else the report goes beside `out`, which is left as it was."""
     if any(trial.passed for trial in trials):
         return
     refused = out.with_name(f"{out.name}-refused")
     with replacing_folder(refused) as staging:
-        for name, data in _report_files(report).items():
+        for name, data in report_files(report).items():
             write_file(staging / name, data)
-    reasons = "; ".join(f"{trial.build.recipe.name}: {trial.reason}" for trial in trials)
+    reasons = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials)
     raise GateError(
         f"{report.model}: none of {len(trials)} variants passed its gates: {reasons}",
         hint=f"{refused / REPORT_HTML} has the figures",

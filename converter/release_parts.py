@@ -8,7 +8,7 @@ import msgspec
 
 from converter.archive import encode_npz
 from converter.bundle import blob_ref
-from converter.compatibility import min_runtime_version, required_ram_mb
+from converter.compatibility import declare, required_ram_mb
 from converter.drift_reference import build_profile
 from converter.lineage import tool_versions
 from converter.report import evidence
@@ -74,19 +74,19 @@ def assemble(
 
 def _variant(trial: Trial, blobs: _Blobs) -> Variant:
     recipe, proof, measured = trial.build.recipe, trial.proof, evidence(trial)
-    if proof is None or measured is None or trial.build.path is None:
+    declared = declare(recipe.runtime, trial.ran_in)
+    if proof is None or measured is None or trial.build.path is None or declared is None:
         raise ModelError(f"variant {recipe.name}: passed without evidence")
     return Variant(
         id=recipe.name,
         runtime=recipe.runtime,
-        min_runtime_version=min_runtime_version(
-            recipe.runtime, stated=trial.build.tool_min_version, proven=proof.runtime_version
-        ),
+        min_runtime_version=declared.min_runtime_version,
+        implementations=declared.implementations or msgspec.UNSET,
         recipe=trial.build.resolved,
         blob=blobs.add(trial.build.path.read_bytes(), recipe.file_name),
         input=proof.input,
         output=proof.output,
-        requirements=Requirements(ram_mb=required_ram_mb(proof.peak_rss_mb)),
+        requirements=Requirements(ram_mb=required_ram_mb(proof.peak_rss_mb), archs=trial.archs),
         evidence=measured,
         golden_tolerance=trial.golden_tolerance,
         golden_agreement=trial.golden_agreement,

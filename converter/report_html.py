@@ -5,25 +5,27 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from converter.report_plot import plot_svg
+from converter.gates import gate_in_words
+from converter.report_plot import plot_search, plot_variants
+from converter.report_rows import columns, row
 
 if TYPE_CHECKING:
-    from converter.report import ConversionReport, VariantReport
+    from collections.abc import Iterable, Sequence
+
+    from converter.report import ConversionReport, SearchReport, VariantReport
     from fleet_contract.release import GateResult
 
 _STYLE: Final = """
 :root { color-scheme: light; --line: #d8dde3; --good: #1f7a4d; --bad: #b3441e; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; color: #1d242c; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d242c; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 table { border-collapse: collapse; width: 100%; } .scroll { overflow-x: auto; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child, .words { text-align: left; } .words { white-space: normal; min-width: 14rem; }
 .good { color: var(--good); } .bad { color: var(--bad); } svg { max-width: 100%; height: auto; margin-top: 1rem; }
 footer { margin-top: 2rem; color: #5b6672; font-size: .85rem; }
 """
-_COLUMNS: Final = (
-    "variant", "verdict", "size", "accuracy", "drop", "agreement", "max error", "SQNR", "p50", "p95", "RSS",
-)  # fmt: skip
+_MAX_STEPS_SHOWN: Final = 200
 
 
 def render(report: ConversionReport) -> str:
@@ -32,9 +34,13 @@ def render(report: ConversionReport) -> str:
     parts = [
         f"<h1>{title}</h1>",
         _summary(report),
-        f'<div class="scroll">{_table(report)}</div>',
-        plot_svg(report) if any(variant.evidence for variant in report.variants) else "",
+        _variants(report),
+        plot_variants(report) if any(variant.evidence for variant in report.variants) else "",
+        _front(report),
+        _targets(report),
         *(_gates(variant) for variant in report.variants),
+        *(_search(search) for search in report.search),
+        _layers(report),
         _remarks(report),
         _stages(report),
     ]
@@ -46,55 +52,110 @@ def render(report: ConversionReport) -> str:
 def _summary(report: ConversionReport) -> str:
     passed = sum(variant.published for variant in report.variants)
     override = f" The candidate's verdict was overruled: {escape(report.override)}." if report.override else ""
+    targets = f" For {escape(', '.join(report.targets))}." if report.targets else ""
+    accuracy = (
+        f"accuracy {report.float_accuracy:.2%} on {report.holdout_rows} held-out rows"
+        if report.labelled and report.classes
+        else f"{report.holdout_rows} held-out rows without labels, so no accuracy"
+    )
     return (
-        f"<p>{passed} of {len(report.variants)} variants passed every gate. Float model: accuracy "
-        f"{report.float_accuracy:.2%} on {report.holdout_rows} held-out rows; {report.calibration_rows} rows for "
-        f"calibration, {report.golden_rows} golden vectors. Candidate of {report.candidate_created_at:%Y-%m-%d %H:%M} "
-        f"UTC.{override}</p>"
+        f"<p>{passed} of {len(report.variants)} variants passed every gate.{targets} Float model: {accuracy}; "
+        f"{report.calibration_rows} rows for calibration, {report.selection_rows} to choose on, {report.golden_rows} "
+        f"golden vectors. Candidate of {report.candidate_created_at:%Y-%m-%d %H:%M} UTC.{override}</p>"
     )
 
 
-def _table(report: ConversionReport) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
-    rows = "".join(f"<tr>{_row(variant)}</tr>" for variant in report.variants)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+def _table(head: Sequence[str], rows: Iterable[str]) -> str:
+    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join(f"<tr>{each}</tr>" for each in rows)
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _row(variant: VariantReport) -> str:
+def _variants(report: ConversionReport) -> str:
+    names = columns(report)
+    return _table(names, (_variant(report, variant, len(names)) for variant in report.variants))
+
+
+def _variant(report: ConversionReport, variant: VariantReport, width: int) -> str:
     verdict = '<td class="good">published</td>' if variant.published else '<td class="bad">refused</td>'
     start = f"<td>{escape(variant.id)}</td>{verdict}"
-    found = variant.evidence
-    if found is None:
-        return f'{start}<td class="words" colspan="{len(_COLUMNS) - 2}">{escape(variant.reason)}</td>'
-    cells = (
-        f"{variant.size_bytes / 1024:.1f} KB",
-        f"{found.accuracy:.2%}",
-        f"{100 * found.accuracy_drop:+.2f} points",
-        f"{found.top1_agreement:.2%}",
-        f"{found.max_abs_error:.2g}",
-        f"{found.sqnr_db:.1f} dB",
-        f"{found.latency_p50_ms:.3f} ms",
-        f"{found.latency_p95_ms:.3f} ms",
-        f"{found.host_rss_mb:.0f} MB",
+    cells = row(report, variant)[2:]
+    if not cells:
+        return f'{start}<td class="words" colspan="{width - 2}">{escape(variant.reason)}</td>'
+    return start + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+
+
+def _front(report: ConversionReport) -> str:
+    rows = [
+        f"<td>{escape(variant.id)}</td><td>{'on the front' if standing.front else 'beaten'}</td>"
+        f'<td class="words">{escape(", ".join(standing.wins))}</td>'
+        f'<td class="words">{escape(", ".join(standing.beaten_by))}</td>'
+        for variant in report.variants
+        if (standing := variant.standing)
+    ]
+    if not rows:
+        return ""
+    note = (
+        "<p>A variant is beaten by one that is nowhere worse and somewhere better. Filled marks in the picture are on "
+        "the front, orange ones were refused; the dashed line is the float model.</p>"
     )
-    return start + "".join(f"<td>{cell}</td>" for cell in cells)
+    return f"<h2>Front</h2>{note}{_table(('variant', 'place', 'nothing better in', 'beaten by'), rows)}"
+
+
+def _targets(report: ConversionReport) -> str:
+    rows = [
+        f"<td>{escape(variant.id)}</td><td>{escape(verdict.target)}</td>{_yes_or_no(holds=verdict.suits)}"
+        f'<td class="words">{escape("; ".join(gate_in_words(gate) for gate in verdict.gates if not gate.passed))}</td>'
+        for variant in report.variants
+        for verdict in variant.targets
+    ]
+    return f"<h2>Targets</h2>{_table(('variant', 'target', 'suits', 'why not'), rows)}" if rows else ""
+
+
+def _yes_or_no(*, holds: bool) -> str:
+    return '<td class="good">yes</td>' if holds else '<td class="bad">no</td>'
 
 
 def _gates(variant: VariantReport) -> str:
-    rows = "".join(f"<tr>{_gate(gate)}</tr>" for gate in variant.gates)
-    head = "<th>gate</th><th>held</th><th>measured</th><th>threshold</th><th class='words'>evidence</th>"
-    return (
-        f'<h2>{escape(variant.id)}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+    head = ("gate", "held", "measured", "threshold", "evidence")
+    return f"<h2>{escape(variant.id)}</h2>{_table(head, (_gate(gate) for gate in variant.gates))}"
 
 
 def _gate(gate: GateResult) -> str:
-    held = '<td class="good">yes</td>' if gate.passed else '<td class="bad">no</td>'
     return (
-        f"<td>{escape(gate.gate)}</td>{held}<td>{gate.measured:.6g}</td><td>{gate.threshold:.6g}</td>"
-        f'<td class="words">{escape(gate.detail)}</td>'
+        f"<td>{escape(gate.gate)}</td>{_yes_or_no(holds=gate.passed)}<td>{gate.measured:.6g}</td>"
+        f'<td>{gate.threshold:.6g}</td><td class="words">{escape(gate.detail)}</td>'
     )
+
+
+def _search(search: SearchReport) -> str:
+    shown = search.trials[:_MAX_STEPS_SHOWN]
+    rows = (
+        f"<td>{escape(trial.step)}</td><td>{escape(trial.plan.ranges)}{' bias' if trial.plan.bias else ''}</td>"
+        f"<td>{trial.plan.calibration_rows or 'all'}</td><td>{len(trial.plan.float_layers)}</td>"
+        f"<td>{len(trial.plan.int4_layers)}</td><td>{trial.size_bytes / 1024:.1f} KB</td>"
+        f"<td>{trial.sqnr_db:.1f} dB</td><td>{trial.top1_agreement:.2%}</td>"
+        f'<td class="words">{escape(trial.error)}</td>'
+        for trial in shown
+    )
+    head = ("step", "ranges", "rows", "float", "int4", "size", "SQNR", "agreement", "error")
+    left = len(search.trials) - len(shown)
+    more = f"<p>{left} further trials are in report.json.</p>" if left else ""
+    plot = plot_search(search) if any(not trial.error for trial in search.trials) else ""
+    title = f"<h2>Search for {escape(search.runtime)}: {len(search.trials)} trials</h2>"
+    return f"{title}{plot}<details><summary>all trials</summary>{_table(head, rows)}{more}</details>"
+
+
+def _layers(report: ConversionReport) -> str:
+    rows = [
+        f"<td>{escape(variant.id)}</td><td>{kind}</td>"
+        f'<td>{len(names)}</td><td class="words">{escape(", ".join(names))}</td>'
+        for variant in report.variants
+        for kind, names in (("float", variant.float_layers), ("int4", variant.int4_layers))
+        if names
+    ]
+    head = ("variant", "kept in", "layers", "names")
+    return f"<h2>Layers that are not in int8</h2>{_table(head, rows)}" if rows else ""
 
 
 def _remarks(report: ConversionReport) -> str:

@@ -1,60 +1,155 @@
-"""The report's picture: size, accuracy and latency of each variant side by side, as SVG."""
+"""The report's pictures as SVG without outside references; the same report gives the same text.
+
+`plot_variants` shows what each variant costs and what it keeps, with the front marked; `plot_search` what was tried.
+"""
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from converter.report import ConversionReport, VariantReport
+    from converter.report import ConversionReport, SearchReport, VariantReport
 
 _PUBLISHED: Final = "#2f6f9f"
 _REFUSED: Final = "#c2703d"
 _REFERENCE: Final = "#555555"
+_STEPS: Final = {
+    "calibration": "#2f6f9f",
+    "rank": "#b9c2cc",
+    "rescue": "#c2703d",
+    "prune": "#1f7a4d",
+    "int4": "#7a4d9f",
+}
 
 
-def plot_svg(report: ConversionReport) -> str:
-    """An SVG element without outside references; the same report gives the same text."""
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What is plotted upwards: accuracy or agreement in %, else SQNR in dB, with an interval where there is one."""
+
+    value: float
+    low: float
+    high: float
+
+
+def quality_of(report: ConversionReport) -> tuple[str, Callable[[VariantReport], Quality]]:
+    """The name of the quality that this report has, and how to read it from a variant with evidence."""
+    if report.labelled and report.classes:
+        return "accuracy, % (95 % interval)", _accuracy
+    return ("agreement with float, % (95 % bound)", _agreement) if report.classes else ("SQNR, dB", _sqnr)
+
+
+def _accuracy(variant: VariantReport) -> Quality:
+    found, interval = variant.evidence, variant.accuracy
+    value = 100 * found.accuracy if found else 0.0
+    return Quality(value, 100 * interval.low, 100 * interval.high) if interval else Quality(value, value, value)
+
+
+def _agreement(variant: VariantReport) -> Quality:
+    value = 100 * variant.evidence.top1_agreement if variant.evidence else 0.0
+    return Quality(value, 100 * variant.agreement_bound, value)
+
+
+def _sqnr(variant: VariantReport) -> Quality:
+    value = variant.evidence.sqnr_db if variant.evidence else 0.0
+    return Quality(value, value, value)
+
+
+def plot_variants(report: ConversionReport) -> str:
+    """Quality against size, latency and RAM of every variant that ran."""
+    shown = [variant for variant in report.variants if variant.evidence]
+    title, quality = quality_of(report)
+    panels: tuple[tuple[str, Callable[[VariantReport], float]], ...] = (
+        ("size, KB", lambda variant: variant.size_bytes / 1024),
+        ("latency p50, ms, one thread", lambda variant: variant.latency_ms),
+        ("RAM to ask of a device, MB", lambda variant: float(variant.ram_mb)),
+    )
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(1, len(panels), sharey=True)
+        for axis, (name, cost) in zip(axes, panels, strict=True):
+            _scatter(axis, shown, cost, quality)
+            axis.set_xlabel(name)
+            if report.labelled and report.classes:
+                axis.axhline(100 * report.float_accuracy, color=_REFERENCE, linewidth=1, linestyle="--")
+        axes[0].set_ylabel(title)
+
+    return _svg(draw, width=11.0, height=4.2)
+
+
+def _scatter(
+    axis: Any,
+    shown: Sequence[VariantReport],
+    cost: Callable[[VariantReport], float],
+    quality: Callable[[VariantReport], Quality],
+) -> None:
+    for variant in shown:
+        found, colour = quality(variant), _PUBLISHED if variant.published else _REFUSED
+        on_front = variant.standing is not None and variant.standing.front
+        axis.errorbar(
+            [cost(variant)],
+            [found.value],
+            yerr=[[found.value - found.low], [found.high - found.value]],
+            marker="o",
+            markersize=8 if on_front else 5,
+            markerfacecolor=colour if on_front else "none",
+            color=colour,
+            elinewidth=1,
+        )
+        axis.annotate(
+            variant.id,
+            (cost(variant), found.value),
+            textcoords="offset points",
+            xytext=(6, 4),
+            fontsize=7,
+        )
+    _clean(axis)
+
+
+def plot_search(search: SearchReport) -> str:
+    """SQNR against size of every trial of a search that gave figures, coloured by its step."""
+    trials = [trial for trial in search.trials if not trial.error]
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots(1, 1)
+        for step in dict.fromkeys(trial.step for trial in trials):
+            those = [trial for trial in trials if trial.step == step]
+            axis.plot(
+                [trial.size_bytes / 1024 for trial in those],
+                [trial.sqnr_db for trial in those],
+                marker="o",
+                markersize=4,
+                linestyle="none",
+                color=_STEPS.get(step, _REFERENCE),
+                label=f"{step} ({len(those)})",
+            )
+        axis.set_xlabel("size, KB")
+        axis.set_ylabel("SQNR on selection rows, dB")
+        axis.legend(fontsize=7, frameon=False)
+        _clean(axis)
+
+    return _svg(draw, width=7.0, height=3.4)
+
+
+def _clean(axis: Any) -> None:
+    axis.margins(x=0.18, y=0.15)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _svg(draw: Callable[[Any], None], *, width: float, height: float) -> str:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    shown = [variant for variant in report.variants if variant.evidence]
     settings = {"svg.hashsalt": "edgeferry", "svg.fonttype": "none", "font.size": 9}
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(9.0, 1.1 + 0.42 * max(1, len(shown))), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
-        _draw(figure, shown, report.float_accuracy)
+        draw(figure)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
-
-
-def _draw(figure: Any, shown: Sequence[VariantReport], float_accuracy: float) -> None:
-    size_panel, accuracy_panel, latency_panel = figure.subplots(1, 3, sharey=True)
-    _bars(size_panel, shown, [variant.size_bytes / 1024 for variant in shown], "size, KB", "{:.1f}")
-    accuracy = [100 * variant.evidence.accuracy for variant in shown if variant.evidence]
-    _bars(accuracy_panel, shown, accuracy, "accuracy, % (line: float model)", "{:.2f}")
-    accuracy_panel.axvline(100 * float_accuracy, color=_REFERENCE, linewidth=1, linestyle="--")
-    accuracy_panel.set_xlim(*_accuracy_limits([*accuracy, 100 * float_accuracy]))
-    latency = [variant.evidence.latency_p50_ms for variant in shown if variant.evidence]
-    _bars(latency_panel, shown, latency, "latency p50, ms, one thread", "{:.3f}")
-    size_panel.invert_yaxis()
-
-
-def _accuracy_limits(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    reach = max(high - low, 1.0)
-    return max(0.0, low - reach), min(101.0, high + reach)
-
-
-def _bars(panel: Any, shown: Sequence[VariantReport], values: Sequence[float], title: str, form: str) -> None:
-    colours = [_PUBLISHED if variant.published else _REFUSED for variant in shown]
-    bars = panel.barh([variant.id for variant in shown], list(values), color=colours, height=0.62)
-    panel.bar_label(bars, labels=[form.format(value) for value in values], padding=2)
-    panel.set_title(title, fontsize=9, loc="left")
-    panel.margins(x=0.28)
-    panel.spines[["top", "right"]].set_visible(False)

@@ -5,26 +5,33 @@ Legend: B held-out rows, K classes, G golden rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nan
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from converter import golden
-from converter.gates import EDGES_GATE, FINITE_GATE, RUNS_GATE, VARIES_GATE, fact, judge
+from converter.gates import EDGES_GATE, FINITE_GATE, RUNS_GATE, VARIES_GATE, fact, gate_in_words, judge_parity
 from converter.jobs import PROOF_FILE, SCORES_FILE, Proof, ProveJob
+from converter.oldest import Subject, oldest_gate, prove_elsewhere
 from converter.parity import Parity, compare, constant
 from converter.sandbox import Limits, run_job
 from fleet_contract.codec import decode
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from converter.budgets import TargetVerdict
     from converter.building import Build
+    from converter.compatibility import OldRuntime
+    from converter.environments import Environment
     from converter.material import Material
+    from converter.pareto import Standing
     from converter.recipe import Recipe
     from fleet_contract.release import GateResult
 
@@ -33,15 +40,37 @@ TIMED_RUNS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is known of a variant. `parity` and the golden bounds are there when it ran and gave finite scores."""
+    """What is known of a variant. `parity` and the golden bounds are there when it ran and gave finite scores.
+
+    `ran_in` is how it fared in the installed runtime and in every other runtime environment.
+    `facts` are gates on the variant itself, `judged` those that the user sets. What only all trials together tell
+    (`converter.verdicts`) is filled in last: the latency measured in turn with the others, the verdict for each
+    target, the architectures that it is limited to, and where it stands among those that passed.
+    """
 
     build: Build
     size_bytes: int
-    gates: tuple[GateResult, ...]
+    facts: tuple[GateResult, ...]
+    judged: tuple[GateResult, ...] = ()
     proof: Proof | None = None
     parity: Parity | None = None
+    ran_in: tuple[OldRuntime, ...] = ()
     golden_tolerance: float = 0.0
     golden_agreement: float = 0.0
+    side_by_side_p50_ms: float = nan
+    targets: tuple[TargetVerdict, ...] = ()
+    archs: tuple[str, ...] = ()
+    standing: Standing | None = None
+
+    @property
+    def name(self) -> str:
+        """The variant's id."""
+        return self.build.recipe.name
+
+    @property
+    def gates(self) -> tuple[GateResult, ...]:
+        """All gates."""
+        return self.facts + self.judged
 
     @property
     def passed(self) -> bool:
@@ -51,19 +80,18 @@ class Trial:
     @property
     def reason(self) -> str:
         """The gates that did not hold, in words; empty when all did."""
-        return "; ".join(_words(gate) for gate in self.gates if not gate.passed)
+        return "; ".join(gate_in_words(gate) for gate in self.gates if not gate.passed)
 
 
-def _words(gate: GateResult) -> str:
-    if gate.threshold == 1.0 and gate.measured == 0.0:
-        return f"{gate.gate}: {gate.detail}"
-    return f"{gate.gate}: got {gate.measured:.6g}, expected {gate.threshold:.6g}" + (
-        f" ({gate.detail})" if gate.detail else ""
-    )
-
-
-def prove_variant(material: Material, build: Build, reference_BK: NDArray[np.float32], *, limits: Limits) -> Trial:
-    """The trial of `build`; a variant that cannot be built or run fails its first gate."""
+def prove_variant(
+    material: Material,
+    build: Build,
+    reference_BK: NDArray[np.float32],
+    *,
+    limits: Limits,
+    environments: Sequence[Environment] = (),
+) -> Trial:
+    """The trial of `build`, also in each of `environments`; one that cannot be built or run fails its first gate."""
     if build.path is None:
         return Trial(build, 0, (fact("built", holds=False, detail=build.error),))
     size_bytes = build.path.stat().st_size
@@ -73,7 +101,20 @@ def prove_variant(material: Material, build: Build, reference_BK: NDArray[np.flo
         )
     except ModelError as error:
         return Trial(build, size_bytes, (fact(RUNS_GATE, holds=False, detail=error.message),))
-    return _held_against(material, build, reference_BK, proof, scores_BK)
+    trial = _held_against(material, build, reference_BK, proof, scores_BK)
+    if trial.parity is None or not all(gate.passed for gate in trial.facts):
+        return trial
+    subject = Subject(
+        recipe=build.recipe,
+        artifact=build.path,
+        inputs_B=material.model_inputs,
+        proof=proof,
+        scores_BK=scores_BK,
+        classes=bool(material.candidate.labels),
+    )
+    folder = material.folder / f"elsewhere-{build.recipe.name}"
+    ran_in = prove_elsewhere(environments, subject, folder=folder, limits=limits)
+    return replace(trial, ran_in=ran_in, facts=(*trial.facts, oldest_gate(build.recipe, ran_in)))
 
 
 def run_variant(
@@ -100,24 +141,20 @@ def _held_against(
     size_bytes = build.path.stat().st_size if build.path else 0
     facts = _facts(build.recipe, proof, scores_BK, reference_BK)
     if not np.isfinite(scores_BK).all() or scores_BK.shape != reference_BK.shape:
-        return Trial(build, size_bytes, facts, proof)
-    parity = compare(scores_BK, reference_BK, material.labels, material.slices)
-    judged = judge(
-        build.recipe,
-        material.candidate.gates,
-        parity,
-        size_bytes=size_bytes,
-        latency_p50_ms=proof.latency_p50_ms,
-    )
+        return Trial(build, size_bytes, facts, proof=proof)
+    classes = bool(material.candidate.labels)
+    parity = compare(scores_BK, reference_BK, material.labels, material.slices, classes=classes)
     scores_GK, reference_GK = scores_BK[material.golden], reference_BK[material.golden]
+    recipe, output = build.recipe, proof.output
     return Trial(
         build=build,
         size_bytes=size_bytes,
-        gates=facts + judged,
+        facts=facts,
+        judged=judge_parity(recipe, material.candidate.gates, parity),
         proof=proof,
         parity=parity,
-        golden_tolerance=golden.tolerance(build.recipe, proof.output, scores_GK, reference_GK),
-        golden_agreement=golden.least_agreement(build.recipe, scores_GK, reference_GK),
+        golden_tolerance=golden.tolerance(recipe, output, scores_GK, reference_GK),
+        golden_agreement=golden.least_agreement(recipe, output, scores_GK, reference_GK) if classes else 0.0,
     )
 
 

@@ -70,6 +70,8 @@ def describe_candidate(
         lineage=lineage,
         recipes=project.settings.convert.recipes,
         gates=project.settings.convert.gates,
+        targets=project.settings.convert.targets,
+        keep=project.settings.convert.keep,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from fleet_contract.candidate import VariantGates
+from fleet_contract.candidate import GateOverrides, Keep, VariantGates
 from fleet_contract.names import NameStr
 from fleet_contract.preprocessing import Clip, Scale, Standardize, StandardizeEach
 from fleet_contract.release import Fraction
@@ -118,10 +118,16 @@ class ValidateSection(Struct, frozen=True, kw_only=True):
 
 
 class ConvertSection(Struct, frozen=True, kw_only=True):
-    """`[convert]`: recipes for the converter and the gates of every variant."""
+    """`[convert]`: recipes for the converter and the gates of every variant.
+
+    `[convert.targets.NAME]` sets other gates for one target of `edgeferry convert --target`; `keep` publishes `all`
+    variants that passed, or only the `front`: those that no other of the same runtime beats in everything.
+    """
 
     recipes: Annotated[tuple[NameStr, ...], Meta(min_length=1)] = DEFAULT_RECIPES
+    keep: Keep = Keep.ALL
     gates: VariantGates = VariantGates()
+    targets: dict[NameStr, GateOverrides] = {}
 
 
 class ProjectFile(Struct, frozen=True, kw_only=True):
