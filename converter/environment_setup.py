@@ -102,7 +102,7 @@ def _available(pin: Pin, venv: Path) -> list[str]:
 
 def _pip(venv: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Runs the environment's own pip; what it says on both streams is in `stdout`."""
-    quiet = ["--disable-pip-version-check", "--no-input", "--no-color"]
+    quiet = ["--disable-pip-version-check", "--no-input", "--no-color", "--retries=2"]
     return _started([str(venv / "bin" / "python"), "-m", "pip", *quiet, *arguments])
 
 
