@@ -11,8 +11,8 @@ A signed plan is for TensorRT and for ARM:
 - Weights keep 7 bits, although neither target needs that: with 8 bits the gates, which run on x86, would judge other
   numbers than the device computes (resnet8: 3 dB instead of 11 on a processor without VNNI; with 7 bits 9 dB on both).
 - Every operator gets a QDQ pair of its own, which TensorRT expects (onnxruntime pull request 9720).
-Source: onnxruntime's guide to quantization on GPU and its notes on types at quantize_static; TensorRT's documentation of
-quantized types. No TensorRT was at hand to try it.
+Source: onnxruntime's guide to quantization on GPU and its notes on types at quantize_static; TensorRT's documentation
+of quantized types. No TensorRT was at hand to try it.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _quantized(model: Any, ranges: Mapping[str, tuple[float, float]], plan: Plan
     quantizer = QDQQuantizer(
         copy,
         per_channel=True,
-        reduce_range=not plan.signed,
+        reduce_range=True,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QInt8 if plan.signed else QuantType.QUInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),

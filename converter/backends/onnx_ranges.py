@@ -2,7 +2,8 @@
 
 Kept of every activation are the least and the greatest value of each row and a bounded sample, from which ranges for
 any number of rows follow at once. The sample of a row takes steps of the golden section through the values: they fall
-evenly over channels and places alike, and are the same in every run. Legend: B rows, S sampled values of a row, N values.
+evenly over channels and places alike, and are the same in every run. Legend: B rows, S sampled values
+of a row, N values.
 """
 
 from __future__ import annotations
