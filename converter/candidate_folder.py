@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from converter.jobs import ModelKind
 from fleet_contract.candidate import CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, SAMPLES_FILE, Candidate
 from fleet_contract.codec import decode
 from fleet_contract.errors import ContractError, DataError, NotFoundError
@@ -30,22 +31,26 @@ SAMPLE_ARRAYS: Final = ("calibration_inputs", "holdout_inputs", "holdout_labels"
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Raw inputs of a candidate, rows first. `labels` are class indices; `slices` names, empty where there is none."""
+    """Raw inputs of a candidate, rows first. `labels` are class indices, None where nobody knows them.
+
+    `slices` are names, empty where there is none.
+    """
 
     calibration: NDArray[np.generic]
     holdout: NDArray[np.generic]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     slices: NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A candidate whose files were verified."""
+    """A candidate whose files were verified. `model` holds the model's files by their path inside of it."""
 
     candidate: Candidate
-    model_bytes: bytes
+    model: Mapping[str, bytes]
     model_card: bytes
     samples: Samples
+    kind: ModelKind = ModelKind.KERAS
 
 
 def load_source(folder: Path) -> Source:
@@ -67,7 +72,7 @@ def load_source(folder: Path) -> Source:
     files = {name: _verified(folder / name, candidate) for name in (MODEL_FILE, SAMPLES_FILE, MODEL_CARD_FILE)}
     return Source(
         candidate=candidate,
-        model_bytes=files[MODEL_FILE],
+        model={MODEL_FILE: files[MODEL_FILE]},
         model_card=files[MODEL_CARD_FILE],
         samples=_samples(files[SAMPLES_FILE], candidate, where=str(folder / SAMPLES_FILE)),
     )
@@ -129,7 +134,7 @@ def _samples(data: bytes, candidate: Candidate, *, where: str) -> Samples:
     return Samples(
         calibration=calibration_B,
         holdout=holdout_B,
-        labels=_labels(arrays["holdout_labels"], candidate.labels, len(holdout_B), where),
+        labels=class_indices(arrays["holdout_labels"], candidate.labels, len(holdout_B), f"{where}: holdout_labels"),
         slices=_slices(arrays["holdout_slices"], len(holdout_B), where),
     )
 
@@ -155,15 +160,19 @@ def _check_inputs(array_B: NDArray[Any], candidate: Candidate, what: str) -> Non
         raise DataError(f"{what}: got dtype {array_B.dtype}, expected {spec.dtype}")
 
 
-def _labels(array: NDArray[Any], names: tuple[str, ...], count: int, where: str) -> NDArray[np.int64]:
-    """Class indices of labels that are indices or names."""
+def class_indices(array: NDArray[Any], names: tuple[str, ...], count: int, what: str) -> NDArray[np.int64]:
+    """Class indices of `count` labels that are indices or names.
+
+    Raises:
+        DataError: another shape, an index out of range or a name that is not there; the message begins with `what`.
+    """
     if array.shape != (count,):
-        raise DataError(f"{where}: holdout_labels: got shape {list(array.shape)}, expected [{count}]")
+        raise DataError(f"{what}: got shape {list(array.shape)}, expected [{count}]")
     if array.dtype.kind == "U":
         positions = {name: index for index, name in enumerate(names)}
         array = np.array([positions.get(str(name), -1) for name in array])
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= len(names):
-        raise DataError(f"{where}: holdout_labels: expected indices below {len(names)} or names of labels")
+        raise DataError(f"{what}: expected indices below {len(names)} or names of labels")
     return array.astype(np.int64)
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.calibration import MAX_HOLDOUT_ROWS, calibration_split, model_inputs, spread_rows
+from converter.foreign import lay_model
 from converter.golden import golden_rows
-from converter.jobs import ModelKind
 from converter.parity import slices_of
-from fleet_contract.candidate import MODEL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.candidate_folder import Source
+    from converter.jobs import ModelKind
     from fleet_contract.candidate import Candidate
 
 
@@ -60,9 +60,7 @@ def lay_out(source: Source, folder: Path, *, trials: Path) -> Material:
     kept = spread_rows(len(samples.holdout), MAX_HOLDOUT_ROWS)
     calibration_B = model_inputs(candidate.preprocessing, samples.calibration, what="calibration inputs")
     inputs_B = model_inputs(candidate.preprocessing, samples.holdout[kept], what="held-out inputs")
-    labels_B = samples.labels[kept]
-    model = folder / MODEL_FILE
-    model.write_bytes(source.model_bytes)
+    labels_B = None if samples.labels is None else samples.labels[kept]
     rows = {"calibration": calibration_B[ranged], "selection": calibration_B[selected], "holdout": inputs_B}
     paths = {name: folder / f"{name}.npy" for name in rows}
     for name, rows_B in rows.items():
@@ -70,8 +68,8 @@ def lay_out(source: Source, folder: Path, *, trials: Path) -> Material:
     return Material(
         candidate=candidate,
         folder=folder,
-        model=model,
-        kind=ModelKind.KERAS,
+        model=lay_model(source.model, folder / "model"),
+        kind=source.kind,
         calibration=paths["calibration"],
         selection=paths["selection"],
         holdout=paths["holdout"],

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from converter.asked import Asked
     from converter.building import Build
+    from converter.candidate_folder import Source
     from converter.environments import Environment
     from converter.material import Material
     from converter.progress import Progress
@@ -81,7 +82,36 @@ def convert(
     watch = Stopwatch(progress, clock)
     watch.stage("verify candidate")
     check_target(out)
-    source = load_source(candidate_folder)
+    return convert_source(
+        load_source(candidate_folder),
+        out,
+        watch=watch,
+        version=version,
+        recipes=recipes,
+        targets=targets,
+        override=override,
+        limits=limits,
+        environments=environments,
+    )
+
+
+def convert_source(
+    source: Source,
+    out: Path,
+    *,
+    watch: Stopwatch,
+    version: int = 1,
+    recipes: tuple[str, ...] | None = None,
+    targets: tuple[str, ...] = (),
+    override: str = "",
+    limits: Limits | None = None,
+    environments: Sequence[Environment] = (),
+) -> Bundle:
+    """The bundle at `out` of a source that is loaded, be it a candidate or a foreign model; otherwise as `convert`.
+
+    Raises:
+        ConfigError, ConflictError, ModelError, GateError: as in `convert`.
+    """
     verdict = accepted_verdict(source.candidate, override)
     asked = ask(source.candidate, recipes, targets)
     source = aimed(source, asked.budgets)
@@ -101,8 +131,8 @@ def convert(
 
 
 def search_folder(out: Path) -> Path:
-    """Where the search for the bundle at `out` keeps its record until the bundle is there."""
-    return out.with_name(f".{out.name}.search")
+    """Where the search for the bundle at `out` keeps its record until the bundle is there; children run elsewhere."""
+    return out.absolute().with_name(f".{out.name}.search")
 
 
 @dataclass(frozen=True, slots=True)

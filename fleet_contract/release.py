@@ -92,12 +92,18 @@ class SliceEvaluation(Struct, frozen=True, kw_only=True):
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
-    """Accuracy of the float model on the held-out split, overall and per slice."""
+    """Accuracy of the float model on the held-out split, overall and per slice.
+
+    `labelled` False: nobody knows the right answers for the held-out rows. Then every accuracy of the release, also in
+    the evidence of its variants, is 0 and means nothing; what was measured is the error against the float model and,
+    where the outputs are class scores, the agreement with it.
+    """
 
     overall: SliceEvaluation
     slices: tuple[SliceEvaluation, ...] = ()
     expected_calibration_error: float = 0.0
     log_loss: float = 0.0
+    labelled: bool = True
 
 
 class GateResult(Struct, frozen=True, kw_only=True):
@@ -138,7 +144,7 @@ class ReleaseManifest(Struct, frozen=True, kw_only=True):
     """`release.json`.
 
     `inputs` are raw tensors as a caller sends them; `preprocessing` leads from there to the variants' own inputs;
-    `outputs` are float class scores.
+    `outputs` are float class scores, one per label; without `labels` they are numbers of another kind.
     """
 
     schema: int = 1
@@ -190,6 +196,8 @@ def decode_release(data: bytes) -> ReleaseManifest:
 def check_release(manifest: ReleaseManifest) -> None:
     """Passes when the manifest's parts agree: one input and one output, shapes of variants, labels, unique ids.
 
+    A release without labels gives one row of numbers that are not class scores: an autoencoder, a regressor.
+
     Raises:
         ContractError: they do not.
     """
@@ -205,12 +213,7 @@ def check_release(manifest: ReleaseManifest) -> None:
     ids = [variant.id for variant in manifest.variants]
     if len(set(ids)) != len(ids):
         raise ContractError.mismatch(f"{name}: variants", got=ids, expected="unique ids")
-    if manifest.outputs[0].shape != (len(manifest.labels),):
-        raise ContractError.mismatch(
-            f"{name}: outputs",
-            got=manifest.outputs[0].shape,
-            expected=f"({len(manifest.labels)},), one score per label",
-        )
+    _check_outputs(name, manifest)
     for variant in manifest.variants:
         for got, expected, what in (
             (variant.input.shape, manifest.inputs[0].shape, "input"),
@@ -218,6 +221,15 @@ def check_release(manifest: ReleaseManifest) -> None:
         ):
             if got != expected:
                 raise ContractError.mismatch(f"{name}: {what} of {variant.id}", got=got, expected=expected)
+
+
+def _check_outputs(name: str, manifest: ReleaseManifest) -> None:
+    shape = manifest.outputs[0].shape
+    if manifest.labels and shape != (len(manifest.labels),):
+        expected = f"({len(manifest.labels)},), one score per label"
+        raise ContractError.mismatch(f"{name}: outputs", got=shape, expected=expected)
+    if len(shape) != 1 or shape[0] < 1:
+        raise ContractError.mismatch(f"{name}: outputs", got=shape, expected="one row of numbers")
 
 
 def release_target_path(model: str, version: int) -> str:

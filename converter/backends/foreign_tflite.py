@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from converter.backends import tflite_signature
 from converter.backends.float_model import only
 from converter.backends.onnx_model import prepare_float
+from converter.backends.tflite_prepare import prepare
 from converter.backends.translate import tool_errors
 from converter.jobs import Edge
 from fleet_contract.errors import ModelError
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-_HALF: Final = np.dtype(np.float16)
 
 
 class TfliteModel:
@@ -40,10 +38,9 @@ class TfliteModel:
             return np.concatenate([self._infer(inputs_B[row : row + 1]) for row in range(len(inputs_B))])
 
     def tflite(self, folder: Path) -> Path:
-        """The file itself, with a signature where it had none."""
+        """The file itself, with float32 weights where it stores them in half precision, and with a signature."""
         path = folder / "float.tflite"
-        with tool_errors("tflite: reading the model"):
-            path.write_bytes(tflite_signature.with_signature(self._path.read_bytes()))
+        path.write_bytes(prepare(self._path.read_bytes(), one_graph=False))
         return path
 
     def onnx(self, folder: Path) -> Path:
@@ -89,11 +86,7 @@ def _require_float(details: list[dict[str, Any]]) -> None:
     Raises:
         ModelError: one is; there would be nothing to measure variants against, and quantizers pass it by in silence.
     """
-    quantized = [
-        detail
-        for detail in details
-        if len(detail["quantization_parameters"]["scales"]) or np.dtype(detail["dtype"]) == _HALF
-    ]
+    quantized = [detail for detail in details if len(detail["quantization_parameters"]["scales"])]
     if quantized:
         kinds = sorted({np.dtype(detail["dtype"]).name for detail in quantized})
         raise ModelError(

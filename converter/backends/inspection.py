@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.backends.forms import float_scores, open_model
-from converter.jobs import INSPECTION_FILE, SCORES_FILE, InspectJob, Inspection
+from converter.jobs import INSPECTION_FILE, SCORES_FILE, Inspection, InspectJob
 from converter.shapes import check_rows
 from fleet_contract.codec import encode
 from fleet_files.durable import write_file

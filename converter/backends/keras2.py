@@ -78,7 +78,7 @@ def check_description(description: object) -> None:
     """Passes for a model of plain layers.
 
     Raises:
-        ModelError: a layer carries code, comes from a module other than Keras, or calls TensorFlow outside of arithmetic.
+        ModelError: a layer carries code, is not of Keras, or calls TensorFlow for more than arithmetic.
     """
     for part in _dicts(description):
         kind = part.get("class_name")

@@ -31,7 +31,7 @@ _REACHING: Final = (
     "RemoteCall", "RpcCall", "RpcClient", "RpcServer", "SaveDataset", "SqlDataset", "TFRecord", "TextLine",
     "WholeFileReader", "WriteFile", "WriteSummary", "CreateSummaryFile", "CreateSummaryDb", "DataService",
 )  # fmt: skip
-"""How the names of operators begin that reach beyond the model. Checkpoint operators stay: every SavedModel has them."""
+"""How the names of operators begin that reach beyond the model. Checkpoints stay: every SavedModel has them."""
 
 
 class SavedModel:

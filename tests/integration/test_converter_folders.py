@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def test_a_whole_candidate_loads(tmp_path: Path) -> None:
     """Samples come back with their types, labels and slices."""
     source = load_source(write_candidate(tmp_path / "c", b"model"))
-    assert source.model_bytes == b"model"
+    assert source.model == {"model.keras": b"model"}
     assert source.samples.holdout.shape == (400, 8, 8, 1)
     assert source.samples.holdout.dtype == np.uint8
     assert source.samples.labels.dtype == np.int64
