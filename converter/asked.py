@@ -10,6 +10,7 @@ import msgspec
 
 from converter.budgets import Budget, strictest
 from converter.recipe import Recipe, parse_recipes
+from converter.targets import is_this_machine, parse_target, recipes_for, refusals, undeclared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,6 @@ def ask(candidate: Candidate, recipes: Sequence[str] | None, targets: Sequence[s
     Raises:
         ConfigError: a recipe or a target is unknown, also one that the project only sets gates for.
     """
-    from converter.targets import parse_target, recipes_for
-
     for name in candidate.targets:
         parse_target(name)
     chosen = [parse_target(name) for name in dict.fromkeys(targets)]
@@ -51,8 +50,6 @@ def aimed(source: Source, budgets: Sequence[Budget]) -> Source:
 
 
 def _budget(candidate: Candidate, target: Target) -> Budget:
-    from converter.targets import is_this_machine, refusals
-
     own = candidate.targets.get(target.name)
     return Budget(
         target=target.name,
@@ -61,4 +58,5 @@ def _budget(candidate: Candidate, target: Target) -> Budget:
         here=is_this_machine(target),
         gates=own.over(candidate.gates) if own else candidate.gates,
         refusal=partial(refusals, target),
+        unproven=partial(undeclared, target),
     )

@@ -19,10 +19,11 @@ from fleet_contract.candidate import Confidence, VariantGates
 from fleet_contract.release import GateResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from converter.gates import Figures
     from converter.recipe import Recipe
+    from fleet_contract.device_profile import Runtime
 
 SLOWER_MARGIN: Final = 0.05
 """How much slower than float counts as noise, where both are timed in turn in one process."""
@@ -33,7 +34,8 @@ class Budget:
     """One target as a conversion sees it.
 
     `ram_mb` is what a model host may use there, 0 for no limit; `here` whether latency measured on this machine is
-    evidence for it; `refusal` says why a recipe makes no sense there, nothing when it does.
+    evidence for it; `refusal` says why a recipe makes no sense there, nothing when it does; `unproven` why a variant
+    that is declared for certain runtime packages could not be used there.
     """
 
     target: str
@@ -42,6 +44,7 @@ class Budget:
     here: bool
     gates: VariantGates
     refusal: Callable[[Recipe], str]
+    unproven: Callable[[Runtime, Mapping[str, str]], str]
 
 
 class TargetVerdict(Struct, frozen=True, kw_only=True):
@@ -52,11 +55,24 @@ class TargetVerdict(Struct, frozen=True, kw_only=True):
     gates: tuple[GateResult, ...]
 
 
-def judge_for(budget: Budget, recipe: Recipe, figures: Figures, *, float_suits: bool) -> TargetVerdict:
-    """The verdict on a variant that ran; `float_suits`: the float variant of its runtime is for this target."""
-    refusal = budget.refusal(recipe)
-    gates = [fact("recipe-for-target", holds=not refusal, detail=refusal)]
-    gates.extend(judge(recipe, _gates_of(budget), figures))
+def judge_for(
+    budget: Budget, recipe: Recipe, figures: Figures, *, implementations: Mapping[str, str], float_suits: bool
+) -> TargetVerdict:
+    """The verdict on a variant that ran.
+
+    Args:
+        budget: of the target.
+        recipe: of the variant.
+        figures: of the variant.
+        implementations: runtime packages that the variant is declared for; none: any.
+        float_suits: the float variant of its runtime is for this target.
+    """
+    refusal, unproven = budget.refusal(recipe), budget.unproven(recipe.runtime, implementations)
+    gates = [
+        fact("recipe-for-target", holds=not refusal, detail=refusal),
+        fact("proven-for-target", holds=not unproven, detail=unproven),
+        *judge(recipe, _gates_of(budget), figures),
+    ]
     if budget.ram_mb:
         gates.append(at_most("target-ram-mb", figures.ram_mb, budget.ram_mb, "what a model host may use there"))
     if budget.here and float_suits and in_integers(recipe):

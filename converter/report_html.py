@@ -26,6 +26,7 @@ th:first-child, td:first-child, .words { text-align: left; } .words { white-spac
 footer { margin-top: 2rem; color: #5b6672; font-size: .85rem; }
 """
 _MAX_STEPS_SHOWN: Final = 200
+_IN_WORDS: Final = frozenset({"evidence", "nothing better in", "beaten by", "why not", "names", "error"})
 
 
 def render(report: ConversionReport) -> str:
@@ -66,7 +67,9 @@ def _summary(report: ConversionReport) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[str]) -> str:
-    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    """Columns in `_IN_WORDS` are set left."""
+    words = {True: ' class="words"', False: ""}
+    cells = "".join(f'<th scope="col"{words[name in _IN_WORDS]}>{escape(name)}</th>' for name in head)
     body = "".join(f"<tr>{each}</tr>" for each in rows)
     return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -96,8 +99,9 @@ def _front(report: ConversionReport) -> str:
     if not rows:
         return ""
     note = (
-        "<p>A variant is beaten by one that is nowhere worse and somewhere better. Filled marks in the picture are on "
-        "the front, orange ones were refused; the dashed line is the float model.</p>"
+        "<p>A variant is beaten by one that is nowhere worse and somewhere better. In the picture filled marks are on "
+        "the front, crosses were refused, the dashed line is the float model, and a line down from a mark reaches to "
+        "the one-sided 95 % bound of what is lost.</p>"
     )
     return f"<h2>Front</h2>{note}{_table(('variant', 'place', 'nothing better in', 'beaten by'), rows)}"
 

@@ -14,9 +14,19 @@ if TYPE_CHECKING:
 
     from converter.report import ConversionReport, SearchReport, VariantReport
 
-_PUBLISHED: Final = "#2f6f9f"
-_REFUSED: Final = "#c2703d"
 _REFERENCE: Final = "#555555"
+_COLOURS: Final = (
+    "#2f6f9f",
+    "#c2703d",
+    "#1f7a4d",
+    "#7a4d9f",
+    "#9f2f4d",
+    "#8a7a1f",
+    "#4d9f9a",
+    "#555555",
+    "#d08fb0",
+    "#86b04a",
+)
 _STEPS: Final = {
     "calibration": "#2f6f9f",
     "rank": "#b9c2cc",
@@ -28,34 +38,31 @@ _STEPS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What is plotted upwards: accuracy or agreement in %, else SQNR in dB, with an interval where there is one."""
+    """What is plotted upwards, and how low it may truly be: the one-sided 95 % bound."""
 
     value: float
-    low: float
-    high: float
+    bound: float
 
 
 def quality_of(report: ConversionReport) -> tuple[str, Callable[[VariantReport], Quality]]:
     """The name of the quality that this report has, and how to read it from a variant with evidence."""
     if report.labelled and report.classes:
-        return "accuracy, % (95 % interval)", _accuracy
-    return ("agreement with float, % (95 % bound)", _agreement) if report.classes else ("SQNR, dB", _sqnr)
+        return "accuracy less the float model's, points", _accuracy
+    return ("agreement with the float model, %", _agreement) if report.classes else ("SQNR, dB", _sqnr)
 
 
 def _accuracy(variant: VariantReport) -> Quality:
-    found, interval = variant.evidence, variant.accuracy
-    value = 100 * found.accuracy if found else 0.0
-    return Quality(value, 100 * interval.low, 100 * interval.high) if interval else Quality(value, value, value)
+    drop = variant.evidence.accuracy_drop if variant.evidence else 0.0
+    return Quality(-100 * drop, -100 * (variant.accuracy.drop_bound if variant.accuracy else drop))
 
 
 def _agreement(variant: VariantReport) -> Quality:
-    value = 100 * variant.evidence.top1_agreement if variant.evidence else 0.0
-    return Quality(value, 100 * variant.agreement_bound, value)
+    return Quality(100 * (variant.evidence.top1_agreement if variant.evidence else 0.0), 100 * variant.agreement_bound)
 
 
 def _sqnr(variant: VariantReport) -> Quality:
     value = variant.evidence.sqnr_db if variant.evidence else 0.0
-    return Quality(value, value, value)
+    return Quality(value, value)
 
 
 def plot_variants(report: ConversionReport) -> str:
@@ -73,11 +80,13 @@ def plot_variants(report: ConversionReport) -> str:
         for axis, (name, cost) in zip(axes, panels, strict=True):
             _scatter(axis, shown, cost, quality)
             axis.set_xlabel(name)
-            if report.labelled and report.classes:
-                axis.axhline(100 * report.float_accuracy, color=_REFERENCE, linewidth=1, linestyle="--")
+            if quality is _accuracy:
+                axis.axhline(0.0, color=_REFERENCE, linewidth=1, linestyle="--", zorder=0)
         axes[0].set_ylabel(title)
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
 
-    return _svg(draw, width=11.0, height=4.2)
+    return _svg(draw, width=11.0, height=4.4)
 
 
 def _scatter(
@@ -86,25 +95,20 @@ def _scatter(
     cost: Callable[[VariantReport], float],
     quality: Callable[[VariantReport], Quality],
 ) -> None:
-    for variant in shown:
-        found, colour = quality(variant), _PUBLISHED if variant.published else _REFUSED
+    for index, variant in enumerate(shown):
+        found, colour = quality(variant), _COLOURS[index % len(_COLOURS)]
         on_front = variant.standing is not None and variant.standing.front
         axis.errorbar(
             [cost(variant)],
             [found.value],
-            yerr=[[found.value - found.low], [found.high - found.value]],
-            marker="o",
-            markersize=8 if on_front else 5,
+            yerr=[[max(0.0, found.value - found.bound)], [0.0]],
+            marker="o" if variant.published else "x",
+            markersize=8 if on_front else 6,
             markerfacecolor=colour if on_front else "none",
             color=colour,
             elinewidth=1,
-        )
-        axis.annotate(
-            variant.id,
-            (cost(variant), found.value),
-            textcoords="offset points",
-            xytext=(6, 4),
-            fontsize=7,
+            linestyle="none",
+            label=variant.id,
         )
     _clean(axis)
 

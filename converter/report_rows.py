@@ -28,7 +28,17 @@ def row(report: ConversionReport, variant: VariantReport) -> tuple[str, ...]:
     return start if found is None else (*start, *(cell(variant, found) for _, cell in _figures(report)))
 
 
-def _figures(report: ConversionReport) -> Iterator[tuple[str, Cell]]:
+def _figures(report: ConversionReport) -> list[tuple[str, Cell]]:
+    """The columns in which any variant has something to show."""
+    ran = [(variant, variant.evidence) for variant in report.variants if variant.evidence]
+    return [
+        (name, cell)
+        for name, cell in _all_figures(report)
+        if not ran or any(cell(variant, found) for variant, found in ran)
+    ]
+
+
+def _all_figures(report: ConversionReport) -> Iterator[tuple[str, Cell]]:
     yield "front", lambda variant, _: "*" if variant.standing and variant.standing.front else ""
     yield "made as", lambda variant, _: "" if variant.resolved in {"", variant.id} else variant.resolved
     yield "in float", lambda variant, _: _layers(variant)

@@ -10,7 +10,7 @@ from math import nan
 from typing import TYPE_CHECKING, Final
 
 from converter.budgets import judge_for, limited_archs
-from converter.compatibility import required_ram_mb
+from converter.compatibility import declare, required_ram_mb
 from converter.gates import Figures, FloatFigures, fact, gate_in_words, judge
 from converter.latency import compare_latency
 from converter.pareto import Point, standings
@@ -91,7 +91,12 @@ def _judged(
         return replace(trial, judged=judge(recipe, gates, figures))
     settled = earlier.get(whole.name) if whole else None
     suited = _suited(settled) if settled else frozenset()
-    verdicts = tuple(judge_for(budget, recipe, figures, float_suits=budget.target in suited) for budget in budgets)
+    declared = declare(recipe.runtime, trial.ran_in)
+    packages = declared.implementations if declared else {}
+    verdicts = tuple(
+        judge_for(budget, recipe, figures, implementations=packages, float_suits=budget.target in suited)
+        for budget in budgets
+    )
     judged = replace(trial, targets=verdicts, archs=limited_archs(budgets, verdicts))
     return replace(judged, judged=_target_gates(judged))
 
