@@ -121,14 +121,17 @@ def upload_bytes(sample_bytes: int) -> int:
 
 
 def to_upload(why: str, seen: Seen, *, model: str, version: int, labels: tuple[str, ...]) -> SampleUpload:
-    """One chosen input as it goes to the server; the tensor in C order, little-endian."""
+    """One chosen input as it goes to the server; the tensor in C order, little-endian.
+
+    Where the release has no labels, none is predicted.
+    """
     raw = np.ascontiguousarray(seen.raw)
     little = raw.astype(raw.dtype.newbyteorder("<"), copy=False)
     return SampleUpload(
         captured_at=seen.captured_at,
         model=model,
         version=version,
-        predicted=labels[seen.top],
+        predicted=labels[seen.top] if labels else "",
         confidence=min(max(seen.confidence, 0.0), 1.0),
         chosen=why,
         dtype=raw.dtype.name,

@@ -23,7 +23,7 @@ from msgspec import Struct
 from device_agent.host.hosted import HostedRelease
 from device_agent.host.loading import load_engine, warm_up
 from fleet_contract.codec import decode
-from fleet_contract.errors import EdgeferryError, ModelError, NotFoundError, TrustError
+from fleet_contract.errors import ContractError, EdgeferryError, ModelError, NotFoundError, TrustError
 from fleet_contract.names import NameStr, Sha256Str, parse_name
 from fleet_contract.release import Version, decode_release
 
@@ -107,10 +107,14 @@ class Model:
         """The best label of one input.
 
         Raises:
-            ContractError: not one input, or numbers that do not fit.
+            ContractError: not one input, or numbers that do not fit, or a model without labels.
             NonFiniteError: the input or a score is not finite.
             ModelError: the model failed.
         """
+        if not self.labels:
+            raise ContractError(
+                "this release has no labels: its outputs are not class scores", hint="call the model itself"
+            )
         return self.labels[int(self(np.asarray(raw)[np.newaxis])[0].argmax())]
 
     def _follow(self) -> None:

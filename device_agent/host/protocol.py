@@ -97,12 +97,13 @@ def decode_request(body: bytes, manifest: ReleaseManifest) -> tuple[InferRequest
 
 
 def encode_response(request: InferRequest, scores_BK: NDArray[np.float32], manifest: ReleaseManifest) -> bytes:
-    """The answer: scores as one tensor; all labels, and the best one of each row, as parameters."""
-    best_B = scores_BK.argmax(axis=1)
+    """The answer: scores as one tensor; all labels, and the best one of each row, as parameters where there are any."""
     response: dict[str, Any] = {"model_name": manifest.model, "model_version": str(manifest.version)}
     if request.id is not None:
         response["id"] = request.id
-    response["parameters"] = {"labels": manifest.labels, "label": [manifest.labels[best] for best in best_B]}
+    if manifest.labels:
+        best_B = scores_BK.argmax(axis=1)
+        response["parameters"] = {"labels": manifest.labels, "label": [manifest.labels[best] for best in best_B]}
     output = manifest.outputs[0]
     response["outputs"] = [
         {

@@ -171,7 +171,7 @@ class _Serving:
         manifest = release.manifest
         identity = WindowIdentity(load.slot, release.release_sha256, manifest.version)
         self.recorder = WindowRecorder(
-            WindowSums(identity, load_profile(release), len(manifest.labels)),
+            WindowSums(identity, load_profile(release), manifest.outputs[0].shape[0]),
             load.telemetry,
             probation=load.probation,
             wall_s=time.time,

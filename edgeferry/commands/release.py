@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeferry.output import print_json, print_table, show_time
 from edgeferry.session import DEFAULT_SERVER, AsJson, Server, Token, connect
+
+if TYPE_CHECKING:
+    from fleet_contract.release import Evaluation, ReleaseManifest, VariantEvidence
 
 app = typer.Typer(no_args_is_help=True, help="Published releases and their aliases.", add_completion=False)
 
@@ -33,7 +36,7 @@ def list_(
                 show_time(each.published_at),
                 each.published_by,
                 ", ".join(each.aliases),
-                f"{each.manifest.evaluation.overall.accuracy:.4f}",
+                _accuracy(each.manifest.evaluation),
                 ", ".join(variant.id for variant in each.manifest.variants),
             )
             for each in releases
@@ -68,9 +71,7 @@ def show(
             (
                 each.id,
                 each.blob.size_bytes,
-                f"{each.evidence.accuracy:.4f}",
-                f"{each.evidence.accuracy_drop:+.4f}",
-                f"{each.evidence.top1_agreement:.4f}",
+                *_class_figures(each.evidence, manifest),
                 f"{each.evidence.sqnr_db:.1f}",
                 f"{each.evidence.latency_p50_ms:.3f}",
                 f"{each.evidence.host_rss_mb:.0f}",
@@ -92,3 +93,17 @@ def alias(
     """Move an alias."""
     view = connect(server, token).set_alias(model, name, version)
     print(f"{name} is {view.model} v{view.version}")
+
+
+def _accuracy(evaluation: Evaluation) -> str:
+    return f"{evaluation.overall.accuracy:.4f}" if evaluation.labelled else "not measured"
+
+
+def _class_figures(found: VariantEvidence, manifest: ReleaseManifest) -> tuple[str, str, str]:
+    """Accuracy, its drop and the agreement; a dash for what was not measured."""
+    labelled = manifest.evaluation.labelled
+    return (
+        f"{found.accuracy:.4f}" if labelled else "-",
+        f"{found.accuracy_drop:+.4f}" if labelled else "-",
+        f"{found.top1_agreement:.4f}" if manifest.labels else "-",
+    )
