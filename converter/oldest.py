@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 OLDEST_GATE: Final = "runs-in-oldest"
 MAX_ROWS: Final = 256
+MAX_REASON: Final = 300
 MIN_AGREEMENT: Final = 0.97
 """The least share of rows with the same best class; rows near a tie may differ by a rounding."""
 
@@ -88,7 +89,8 @@ def _prove_in(environment: Environment, subject: Subject, inputs: Path, folder: 
         proof = decode((folder / PROOF_FILE).read_bytes(), Proof)
         scores_BK: NDArray[np.float32] = np.load(folder / SCORES_FILE)
     except (EdgeferryError, OSError, ValueError) as error:  # whatever it was, nothing was proven
-        return OldRuntime(pin.package, pin.version, ok=False, reason=str(error).removeprefix(f"{pin}: "))
+        reason = " ".join(str(error).removeprefix(f"{pin}: ").split())
+        return OldRuntime(pin.package, pin.version, ok=False, reason=reason[:MAX_REASON])
     ran_in = (proof.runtime_package, proof.runtime_version)
     if ran_in != (pin.package, pin.version):
         return OldRuntime(pin.package, pin.version, ok=False, reason=f"ran in {' '.join(ran_in)} instead")

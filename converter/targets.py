@@ -47,7 +47,6 @@ class Target:
     refused: Mapping[Kind, str] = field(default_factory=dict)
 
 
-_LITERT: Final = {Runtime.TFLITE: ("ai-edge-litert",)}
 _BOTH: Final = {Runtime.TFLITE: ("ai-edge-litert",), Runtime.ONNX: ("onnxruntime",)}
 _TFLITE: Final = ("XNNPACK",)
 _ON_CPU: Final = ("XNNPACK", "CPUExecutionProvider")
@@ -75,8 +74,8 @@ _ALL: Final = (
         threads=1,
         ram_mb=512,
         memory_budget_mb=112,
-        packages=_LITERT,
-        providers=_TFLITE,
+        packages=_BOTH,
+        providers=_ON_CPU,
         reasons=_TFLITE_REASONS,
     ),
     Target(
