@@ -1,8 +1,8 @@
 """Empirical bias correction: what each layer's outputs are off on average, per channel, is folded into its bias.
 
-The graph is gone through in order, one operator at a time, so that a layer is corrected on the inputs that it gets from the
-corrected layers before it. Each operator runs alone, as a model of one operator, on the stored outputs of those before:
-the whole correction costs about two passes of the model. The float means are those that calibration took.
+The graph is gone through in order, one operator at a time, so that a layer is corrected on the inputs that it gets
+from the corrected layers before it. Each operator runs alone, as a model of one operator, on the stored outputs of those
+before: the whole correction costs about two passes of the model. The float means are those that calibration took.
 Source: the method is that of docs/measurements.md, converter; after Nagel et al. 2019, "Data-Free Quantization Through
 Weight Equalization and Bias Correction", section 4.2, the empirical variant.
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converter.backends.tflite_interpreter import edges, open_interpreter
+from converter.backends.tflite_interpreter import open_interpreter
 from converter.backends.tflite_layers import graph_of, layer_name
 from converter.backends.tflite_schema import (
     BIAS_INPUT,
@@ -28,7 +28,7 @@ from converter.backends.tflite_schema import (
     is_constant,
     kind_of,
     pack,
-    read_model,
+    spec_of,
 )
 from fleet_contract.errors import ModelError
 from fleet_contract.tensors import quantize
@@ -46,16 +46,15 @@ _INT32: Final = np.iinfo(np.int32)
 
 
 def correct(
-    data: bytes, activations: Mapping[str, Activation], calibration_B: NDArray[np.float32], rows: NDArray[np.intp]
-) -> bytes:
-    """The quantized model with corrected biases; layers without a bias stay as they are.
+    model: Any, activations: Mapping[str, Activation], calibration_B: NDArray[np.float32], rows: NDArray[np.intp]
+) -> None:
+    """Corrects the biases of a quantized model in place; layers without a bias stay as they are.
 
     Raises:
         ModelError: the runtime cannot run an operator alone.
     """
-    model = read_model(data)
     graph = graph_of(model)
-    input_spec, _ = edges(open_interpreter(data))
+    input_spec = spec_of(graph.tensors[graph.inputs[0]])
     values: dict[int, NDArray[np.generic]] = {
         int(graph.inputs[0]): quantize(np.ascontiguousarray(calibration_B[rows]), input_spec)[:, None]
     }
@@ -69,7 +68,6 @@ def correct(
                 outputs = _run_alone(model, operator, values, len(rows))
         values.update(zip(map(int, operator.outputs), outputs, strict=True))
         values = {index: stored_B for index, stored_B in values.items() if readers.get(index, -1) > number}
-    return pack(model)
 
 
 def _last_readers(graph: Any) -> dict[int, int]:
@@ -130,7 +128,7 @@ def _own_tensor(graph: Any, operator: Any) -> Any:
 def _run_alone(
     model: Any, operator: Any, values: Mapping[int, NDArray[np.generic]], row_count: int
 ) -> list[NDArray[np.generic]]:
-    """The outputs of one operator on the stored values of its inputs, each with a row axis before the model's own batch."""
+    """The outputs of one operator on the stored values of its inputs, each with a row axis before the model's batch."""
     fed = [int(index) for index in dict.fromkeys(operator.inputs) if int(index) in values]
     interpreter = open_interpreter(pack(_alone(model, operator, fed)))
     inputs = [detail["index"] for detail in interpreter.get_input_details()]

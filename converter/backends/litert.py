@@ -3,8 +3,8 @@
     quantizer = TfliteQuantizer(float_model, calibration_B)
     artifact = quantizer.quantize(Plan(ranges=Ranges.MSE, bias=True))
 
-litert-quantizer fails in silence in several ways (docs/measurements.md), so every result is looked at: operators have the
-types that were asked for, and the file is smaller than the float one.
+litert-quantizer fails in silence in several ways (docs/measurements.md), so every result is looked at: operators have
+the types that were asked for, and the file is smaller than the float one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from litert_quantizer.quantizer import AlgorithmName, Quantizer
 
 from converter.backends import bias_correction, tflite_check, tflite_interpreter
 from converter.backends.ranges import bounds
-from converter.backends.slim import slim
+from converter.backends.slim import pack_slim, slim
 from converter.backends.tflite_activations import observe
 from converter.backends.tflite_layers import INPUT_LAYER, OUTPUT_LAYER, int4_layers_of, layers_of
 from converter.backends.tflite_prepare import prepare
 from converter.backends.tflite_schema import read_model
+from converter.backends.tflite_weights import widened
 from converter.backends.translate import tool_errors
 from converter.calibration import spread_rows
 from fleet_contract.errors import ModelError
-from fleet_contract.tensors import DType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ def half(data: bytes) -> bytes:
 
     result = _run_tool(Quantizer(float_model), everywhere)
     tflite_check.check_weights(result, "FLOAT16")
-    return _smaller(slim(result), float_model)
+    return _smaller(pack_slim(result), len(slim(float_model)))
 
 
 def dynamic_int8(data: bytes) -> bytes:
@@ -91,20 +91,20 @@ def dynamic_int8(data: bytes) -> bytes:
 
     result = _run_tool(Quantizer(float_model), weighty)
     tflite_check.check_weights(result, "INT8", hint=f"no operator has {MIN_WEIGHTS} weights or more")
-    return _smaller(slim(result), float_model)
+    return _smaller(pack_slim(result), len(slim(float_model)))
 
 
-def _run_tool(tool: Quantizer, rules: Callable[[Quantizer], None], ranges: Any = None) -> bytes:
+def _run_tool(tool: Quantizer, rules: Callable[[Quantizer], None], ranges: Any = None) -> Any:
     with tool_errors(_TOOL), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it opens interpreters that warn of their own use of memory
         tool.load_quantization_recipe([])
         rules(tool)
         result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-        return bytes(result.quantized_model or b"")
+        data = bytes(result.quantized_model or b"")
+    return read_model(data)
 
 
-def _smaller(artifact: bytes, float_model: bytes) -> bytes:
-    float_bytes = len(slim(float_model))
+def _smaller(artifact: bytes, float_bytes: int) -> bytes:
     if len(artifact) >= float_bytes:
         raise ModelError(
             f"{_TOOL}: got {len(artifact)} bytes, expected fewer than the float model's {float_bytes}",
@@ -128,10 +128,10 @@ class TfliteQuantizer:
         self._tool = Quantizer(self._float_model)
         self._float_bytes = len(slim(self._float_model))
         self._ranges: dict[tuple[Ranges, int], dict[str, dict[str, NDArray[np.float32]]]] = {}
-        model = read_model(self._float_model)
+        self._model = read_model(self._float_model)
         self._calibration_B = calibration_B
-        self.layers: tuple[Layer, ...] = layers_of(model)
-        self.int4_layers: tuple[str, ...] = int4_layers_of(model)
+        self.layers: tuple[Layer, ...] = layers_of(self._model)
+        self.int4_layers: tuple[str, ...] = int4_layers_of(self._model)
 
     def quantize(self, plan: Plan) -> bytes:
         """The artifact, slim; the same plan gives the same bytes.
@@ -144,9 +144,9 @@ class TfliteQuantizer:
         tflite_check.check_layers(result, self.layers, plan)
         if plan.bias:
             rows = self._spread(plan, bias_correction.MAX_ROWS)
-            result = bias_correction.correct(result, self._activations, self._calibration_B, rows)
-        artifact = slim(result)
-        return artifact if plan.float_layers else _smaller(artifact, self._float_model)
+            bias_correction.correct(result, self._activations, self._calibration_B, rows)
+        artifact = pack_slim(result)
+        return artifact if plan.float_layers else _smaller(artifact, self._float_bytes)
 
     def scores(self, artifact: bytes, inputs_B: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (B, K) of an artifact, dequantized."""
@@ -163,7 +163,9 @@ class TfliteQuantizer:
         ):
             unknown = sorted(set(named) - known)
             if unknown:
-                raise ModelError(f"plan: got layer {unknown[0]!r}, expected one of {', '.join(sorted(known)) or 'none'}")
+                raise ModelError(
+                    f"plan: got layer {unknown[0]!r}, expected one of {', '.join(sorted(known)) or 'none'}"
+                )
 
     def _spread(self, plan: Plan, limit: int) -> NDArray[np.intp]:
         rows = spread_rows(self._rows, plan.calibration_rows or self._rows)
@@ -174,14 +176,16 @@ class TfliteQuantizer:
         key = (plan.ranges, plan.calibration_rows)
         if key not in self._ranges:
             found = bounds(self._activations, plan.ranges, self._spread(plan, self._rows))
+            weights = widened(self._model, found)
             self._ranges[key] = {
-                name: {
-                    "min": np.full((1,) * self._activations[name].rank, low, np.float32),
-                    "max": np.full((1,) * self._activations[name].rank, high, np.float32),
-                }
-                for name, (low, high) in found.items()
+                **{name: _tool_range(*ends, self._activations[name].rank) for name, ends in found.items()},
+                **{name: {"min": -magnitude, "max": magnitude} for name, magnitude in weights.items()},
             }
         return self._ranges[key]
+
+
+def _tool_range(low: float, high: float, rank: int) -> dict[str, NDArray[np.float32]]:
+    return {name: np.full((1,) * rank, end, np.float32) for name, end in (("min", low), ("max", high))}
 
 
 def _static_rules(tool: Quantizer, plan: Plan) -> None:
@@ -191,9 +195,7 @@ def _static_rules(tool: Quantizer, plan: Plan) -> None:
         tool.add_static_config(_scopes(plan.int4_layers), _Op.FULLY_CONNECTED, activation_num_bits=8, weight_num_bits=4)
     inner = [name for name in plan.float_layers if name not in {INPUT_LAYER, OUTPUT_LAYER}]
     if inner:
-        tool.update_quantization_recipe(
-            _scopes(inner), _Op.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE
-        )
+        tool.update_quantization_recipe(_scopes(inner), _Op.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE)
     for layer, operation in ((INPUT_LAYER, _Op.INPUT), (OUTPUT_LAYER, _Op.OUTPUT)):
         if layer in plan.float_layers:
             tool.update_quantization_recipe(_EDGES, operation, algorithm_key=AlgorithmName.NO_QUANTIZE)

@@ -1,7 +1,7 @@
 """Lossless slimming of a TFLite file: what no runtime reads goes, what is equal is stored once.
 
 Rules:
-1. A runtime computes the same: operators, their options and order, tensors, shapes, types, quantization and constants stay.
+1. A runtime computes the same: operators, options, order, tensors, shapes, types, quantization and constants stay.
 2. Names of inputs, outputs and everything that a signature speaks of stay; other tensors lose theirs.
 3. Ranges (`min`, `max`) that quantizing left behind, the description and the converter's notes on itself go; all other
    metadata stay, with the buffers that they speak of.
@@ -27,10 +27,9 @@ from fleet_contract.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
 _NOTES: Final = frozenset({b"CONVERSION_METADATA", b"min_runtime_version"})
 """Metadata in which converters write about themselves."""
+_INITIAL_BYTES: Final = 1 << 16
 _MAX_SIZE_BYTES: Final = 2**31 - 2**20
 """Larger files keep their weights outside the flatbuffer, whose offsets have 31 bits."""
 
@@ -45,11 +44,16 @@ def slim(data: bytes) -> bytes:
         return data
     if not (only_known_fields(data) and _understood(model)):
         return data
+    slimmed = pack_slim(model)
+    return slimmed if len(slimmed) < len(data) else data
+
+
+def pack_slim(model: Any) -> bytes:
+    """A model of our own making, packed as `slim` would; `model` is used up."""
     _drop_unread(model)
     _merge_buffers(model)
     _share_tables(model)
-    slimmed = pack(model, _SharingBuilder(len(data)))
-    return slimmed if len(slimmed) < len(data) else data
+    return pack(model, _SharingBuilder(_INITIAL_BYTES))
 
 
 def _understood(model: Any) -> bool:
@@ -170,7 +174,7 @@ class _Once:
         self._table = table
         self._offset: int | None = None
 
-    def Pack(self, builder: AlignedBuilder) -> int:
+    def Pack(self, builder: AlignedBuilder) -> int:  # noqa: N802 - the generated code calls it so
         """Writes the table unless it is written; called by the generated code."""
         if self._offset is None:
             self._offset = int(self._table.Pack(builder))
@@ -184,29 +188,31 @@ class _SharingBuilder(AlignedBuilder):
     those given out stay true while the file grows; taking back the last vector is moving `head`.
     """
 
-    def __init__(self, size_bytes: int) -> None:
-        super().__init__(size_bytes)
+    def __init__(self, initial_bytes: int) -> None:
+        super().__init__(initial_bytes)
         self._written: dict[tuple[int, int, bytes], int] = {}
         self._before = 0
         self._form = (1, 1)
         self._has_offsets = False
 
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802 - the generated code calls it so
         """Begins a vector; called by the generated code."""
         self._begin(elemSize, alignment)
         return int(super().StartVector(elemSize, numElems, alignment))
 
-    def CreateString(self, s: bytes | str, encoding: str = "utf-8", errors: str = "strict") -> int:
+    def CreateString(  # noqa: N802 - the generated code calls it so
+        self, s: bytes | str, encoding: str = "utf-8", errors: str = "strict"
+    ) -> int:
         """Writes a string; called by the generated code."""
         self._begin(1, 0)
         return int(super().CreateString(s, encoding, errors))
 
-    def PrependUOffsetTRelative(self, off: int) -> None:
+    def PrependUOffsetTRelative(self, off: int) -> None:  # noqa: N802 - the generated code calls it so
         """Writes an offset; called by the generated code."""
         self._has_offsets = True
         super().PrependUOffsetTRelative(off)
 
-    def EndVector(self, numElems: int | None = None) -> int:
+    def EndVector(self, numElems: int | None = None) -> int:  # noqa: N802 - the generated code calls it so
         """Ends a vector or string, or takes it back and returns the earlier one."""
         element_bytes, alignment = self._form
         size_bytes = 4 + element_bytes * self.vectorNumElems

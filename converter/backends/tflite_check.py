@@ -11,7 +11,6 @@ from converter.backends.tflite_schema import (
     dtype_of,
     is_constant,
     kind_of,
-    read_model,
     tensors_at,
 )
 from fleet_contract.errors import ModelError
@@ -25,25 +24,23 @@ _FLOAT: Final = "FLOAT32"
 _INT8: Final = "INT8"
 
 
-def check_weights(data: bytes, dtype: str, *, hint: str = "") -> None:
+def check_weights(model: Any, dtype: str, *, hint: str = "") -> None:
     """Passes when at least one constant of the model has the element type.
 
     Raises:
         ModelError: none has.
     """
-    model = read_model(data)
     constants = (tensor for graph in model.subgraphs for tensor in graph.tensors if is_constant(model, tensor))
     if not any(dtype_of(tensor) == dtype for tensor in constants):
         raise ModelError(f"litert-quantizer: got no {dtype} weights, expected some", hint=hint)
 
 
-def check_layers(data: bytes, layers: Iterable[Layer], plan: Plan) -> None:
+def check_layers(model: Any, layers: Iterable[Layer], plan: Plan) -> None:
     """Passes when every layer computes in the type that the plan asks for.
 
     Raises:
         ModelError: a layer does not, or is gone.
     """
-    model = read_model(data)
     graph = graph_of(model)
     made = {(kind_of(model, operator), layer_name(graph, operator)): operator for operator in graph.operators}
     for layer in layers:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_edge_litert import schema_py_generated as schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNIONS = {"BuiltinOptions": schema.BuiltinOptions, "BuiltinOptions2": schema.BuiltinOptions2}
+_UNIONS: Final = {"BuiltinOptions": schema.BuiltinOptions, "BuiltinOptions2": schema.BuiltinOptions2}
 
 
 def only_known_fields(data: bytes) -> bool:
@@ -26,31 +26,35 @@ def only_known_fields(data: bytes) -> bool:
 
 
 def _tables(model: Any) -> Iterator[tuple[str | None, Any]]:
-    yield "Model", model._tab
+    yield "Model", _table(model)
     for field in ("OperatorCodes", "Buffers", "Metadata"):
         for table in _each(model, field):
-            yield {"OperatorCodes": "OperatorCode", "Buffers": "Buffer"}.get(field, field), table._tab
+            yield field.removesuffix("s"), _table(table)
     for signature in _each(model, "SignatureDefs"):
-        yield "SignatureDef", signature._tab
+        yield "SignatureDef", _table(signature)
         for field in ("Inputs", "Outputs"):
             for table in _each(signature, field):
-                yield "TensorMap", table._tab
+                yield "TensorMap", _table(table)
     for graph in _each(model, "Subgraphs"):
-        yield "SubGraph", graph._tab
+        yield "SubGraph", _table(graph)
         yield from _graph_tables(graph)
 
 
 def _graph_tables(graph: Any) -> Iterator[tuple[str | None, Any]]:
     for tensor in _each(graph, "Tensors"):
-        yield "Tensor", tensor._tab
+        yield "Tensor", _table(tensor)
         if tensor.Quantization() is not None:
-            yield "QuantizationParameters", tensor.Quantization()._tab
+            yield "QuantizationParameters", _table(tensor.Quantization())
     for operator in _each(graph, "Operators"):
-        yield "Operator", operator._tab
+        yield "Operator", _table(operator)
         for field, union in _UNIONS.items():
             options = getattr(operator, field)()
             if options is not None:
                 yield _member(union, getattr(operator, f"{field}Type")()), options
+
+
+def _table(reader: Any) -> Any:
+    return reader._tab  # noqa: SLF001 - the generated readers have no other way to their table
 
 
 def _each(table: Any, field: str) -> Iterator[Any]:
@@ -77,7 +81,7 @@ def _known_count(name: str) -> int:
     class Recorder:
         count = 0
 
-        def StartObject(self, numfields: int) -> None:
+        def StartObject(self, numfields: int) -> None:  # noqa: N802 - the generated code calls it so
             self.count = numfields
 
     recorder = Recorder()

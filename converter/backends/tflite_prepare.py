@@ -1,4 +1,4 @@
-"""A foreign float TFLite model brought into the form that litert-quantizer needs; what cannot be is refused with the reason.
+"""A float TFLite model in the form that litert-quantizer needs; what cannot be brought to it is refused, and why.
 
 litert-quantizer is silent where it cannot work: float16 weights and models that are quantized already come back as they
 were, without an error; models without a signature or with tensors of the same name fail with errors that name neither.
@@ -46,12 +46,19 @@ def prepare(data: bytes, *, one_graph: bool) -> bytes:
             f"TFLite model: got {len(model.subgraphs)} graphs (control flow, loops or state), expected one",
             hint="unroll recurrent layers, or use a recipe that needs no calibration: dyn-int8, f16",
         )
+    _modernize_codes(model)
     for graph in model.subgraphs:
         _widen_half(model, graph)
     _refuse_quantized(model)
     _name_tensors(model)
     _sign(model)
     return pack(model)
+
+
+def _modernize_codes(model: Any) -> None:
+    """Puts the operators' codes where files since 2020 have them; litert-quantizer takes all others for ADD."""
+    for code in model.operatorCodes:
+        code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def _widen_half(model: Any, graph: Any) -> None:

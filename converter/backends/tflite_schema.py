@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fleet_contract.errors import ModelError
+from fleet_contract.tensors import DType, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +27,11 @@ BIAS_INPUT: Final = 2
 WEIGHT_KINDS: Final = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 """Operators with inputs (activations, weights, bias), whose outputs have their channels last."""
 
-_KINDS: Final = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-_TYPES: Final = {code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
-_NUMPY: Final = {
+_KINDS: Final[dict[int, str]] = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+_TYPES: Final[dict[int, str]] = {code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+_NUMPY: Final[dict[str, type[np.generic]]] = {
     "FLOAT32": np.float32,
     "FLOAT16": np.float16,
     "INT8": np.int8,
@@ -75,10 +78,14 @@ def pack(model: Any, builder: flatbuffers.Builder | None = None) -> bytes:
     return bytes(used.Output())
 
 
-class AlignedBuilder(flatbuffers.Builder):
+class AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
     """Puts byte vectors, which hold the weights, where the schema's `force_align: 16` wants them."""
 
-    def CreateNumpyVector(self, x: NDArray[np.generic]) -> int:
+    Bytes: bytearray
+    head: int
+    vectorNumElems: int
+
+    def CreateNumpyVector(self, x: NDArray[np.generic]) -> int:  # noqa: N802 - the generated code calls it so
         """Writes an array; called by the generated code."""
         if x.dtype != np.uint8:
             return int(super().CreateNumpyVector(x))
@@ -116,6 +123,19 @@ def constant_of(model: Any, tensor: Any) -> NDArray[np.generic] | None:
 def shape_of(tensor: Any) -> tuple[int, ...]:
     """The tensor's shape with the batch axis."""
     return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+
+
+def spec_of(tensor: Any) -> TensorSpec:
+    """The tensor as an edge of the model: without its first axis, the batch."""
+    quantization = tensor.quantization
+    scaled = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
+    return TensorSpec(
+        name=name_of(tensor),
+        dtype=DType(np.dtype(_NUMPY[dtype_of(tensor)]).name),
+        shape=shape_of(tensor)[1:],
+        scale=float(quantization.scale[0]) if scaled else 0.0,
+        zero_point=int(quantization.zeroPoint[0]) if scaled else 0,
+    )
 
 
 def is_constant(model: Any, tensor: Any) -> bool:
