@@ -47,7 +47,7 @@ format: install ## Format and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 bench: install ## Measure (results go to docs/benchmarks.md by hand, with the machine)
-	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in benchmarks/*.py benchmarks/*/__main__.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 lock: ## Resolve the lock anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
