@@ -19,6 +19,7 @@ from converter.backends.legalize import legalize
 from converter.backends.onnx_admission import admit, check_output
 from converter.backends.onnx_check import checked, promised
 from converter.backends.onnx_session import optimize_basic
+from converter.backends.onnx_shapes import note_shapes
 from converter.backends.translate import tool_errors
 from fleet_contract.errors import ModelError
 from fleet_files.durable import write_file
@@ -37,7 +38,8 @@ def prepare_float(exported: Path, folder: Path) -> Path:
         model = onnx.load(exported, load_external_data=False)
     with tool_errors("onnx: preparing the model"):
         model = admit(legalize(model))
-        model = onnx.shape_inference.infer_shapes(optimize_basic(model, folder), data_prop=True)
+        model = optimize_basic(model, folder)
+        note_shapes(model)
         check_output(model)
         data = canonical_bytes(model)
     path = folder / "float.onnx"

@@ -32,6 +32,7 @@ from converter.backends.canonical import canonical_bytes
 from converter.backends.onnx_check import checked, promised
 from converter.backends.onnx_ranges import Activations, float_values
 from converter.backends.onnx_session import open_onnx, run_rows
+from converter.backends.onnx_shapes import note_shapes
 from converter.backends.translate import tool_errors
 from converter.plan import Layer
 from fleet_contract.errors import ModelError
@@ -120,8 +121,7 @@ def _with_shapes(data: bytes) -> Any:
     present = sorted({node.op_type for node in model.graph.node} & _QUANTIZED)
     if present:
         raise ModelError(f"onnx: the model is quantized already (it has {', '.join(present)})")
-    with tool_errors("onnx: inferring shapes"):
-        model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    note_shapes(model)
     add_infer_metadata(model)
     return model
 
