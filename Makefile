@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format bench lock clean
+.PHONY: help install demo test runtimes test-fast check format bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +31,10 @@ demo: install ## Tell the whole story on this machine: train, convert, sign, rol
 
 test: install ## All tests that this machine can run
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+runtimes: install ## Make the runtime environments that tests try variants in (tflite-runtime needs a Python 3.11)
+	@for pin in ai-edge-litert==1.4.0 tflite-runtime==2.14.0; do \
+		test -d .venv/runtimes/$$(echo $$pin | sed 's/==/-/') || $(BIN)/edgeferry runtimes add $$pin --folder .venv/runtimes || exit 1; done
 
 test-fast: install ## Unit and property tests only
 	@$(BIN)/python -m pytest -q tests/unit tests/property tests/compat -m "not slow" $(ARGS)
