@@ -27,7 +27,8 @@ def wilson(successes: int, count: int, z: float) -> tuple[float, float]:
     centre = share + z**2 / (2 * count)
     half = z * sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     scale = 1 + z**2 / count
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return max(0.0, min(share, low)), min(1.0, max(share, high))  # rounding must not put the share outside
 
 
 def share_interval(successes: int, count: int) -> tuple[float, float]:

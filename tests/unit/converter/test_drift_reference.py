@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from converter.drift_reference import build_profile, inner_edges
 from fleet_contract.codec import decode, encode
+from fleet_contract.errors import ContractError
 from fleet_contract.reference_profile import ReferenceProfile
 from fleet_contract.signals import HISTOGRAM_BINS, signal_names
 
@@ -73,3 +74,39 @@ def test_a_model_that_is_always_sure_has_edges_below_certainty() -> None:
     edges = inner_edges(np.ones(100), 0.1, 1.0)
     assert max(edges) < 1.0
     assert min(edges) < 0.2
+
+
+def test_what_was_never_seen_falls_into_bins_of_its_own() -> None:
+    """Also with an outlier far off, no held-out frame shares a bin with values beyond the held-out extremes."""
+    inputs_B = np.random.default_rng(8).normal(size=(400, 30)).astype(np.float32)
+    inputs_B[7] += 60.0
+    made = build_profile(inputs_B, np.full((400, 2), 0.5, np.float32), np.zeros(400, np.int64))
+    found = next(each for each in made.histograms if each.signal == "input_mean")
+    means_B = inputs_B.mean(1)
+    assert (found.shares[0], found.shares[-1]) == (0.0, 0.0)
+    assert found.edges[0] <= means_B.min()
+    assert means_B.max() < found.edges[-1]
+
+
+def test_outputs_that_are_no_probabilities_still_fit() -> None:
+    """A regressor's signals lie inside the edges, and every frame is counted."""
+    outputs_BK = np.random.default_rng(9).normal(size=(200, 40)).astype(np.float32) * 5
+    made = build_profile(np.zeros((200, 3), np.float32), outputs_BK, None)
+    assert decode(encode(made), ReferenceProfile) == made
+    assert all(sum(each.shares) == pytest.approx(1.0) for each in made.histograms)
+
+
+def test_without_labels_confidence_stands_for_accuracy() -> None:
+    """Each bin has its middle."""
+    scores_BK = np.random.default_rng(6).dirichlet((0.4, 0.4, 0.4), 300).astype(np.float32)
+    made = build_profile(np.zeros((300, 5), np.float32), scores_BK, None)
+    edges = next(each for each in made.histograms if each.signal == "confidence").edges
+    assert made.accuracy_by_confidence[1:-1] == pytest.approx([(low + high) / 2 for low, high in pairwise(edges)])
+
+
+@pytest.mark.parametrize(("inputs", "labels"), [(199, 200), (200, 199), (0, 0)])
+def test_rows_that_do_not_belong_together_are_refused(inputs: int, labels: int) -> None:
+    """A profile of some of the rows would shift every baseline."""
+    scores_BK = np.full((200 if inputs else 0, 2), 0.5, np.float32)
+    with pytest.raises(ContractError, match="every held-out row"):
+        build_profile(np.zeros((inputs, 3), np.float32), scores_BK, np.zeros(labels, np.int64))
