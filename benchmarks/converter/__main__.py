@@ -2,8 +2,8 @@
 
     python benchmarks/converter [--models FOLDER] [--only NAME] [--json FILE]
 
-For each model: (a) the TFLite converter's full int8, (b) onnxruntime's default static quantization, (c) float. Ranges are
-calibrated and the choice is made on rows of their own, every figure is of others. Latency is the median of single
+For each model: (a) the TFLite converter's full int8, (b) onnxruntime's default static quantization, (c) float. Ranges
+are calibrated and the choice is made on rows of their own, every figure is of others. Latency is the median of single
 inferences on one thread, all contenders in turn in one process. FOLDER holds the reference models of MLPerf Tiny
 (mlcommons/tiny, Apache-2.0); without it only our own two networks are measured, which are trained on the spot.
 """
