@@ -58,7 +58,7 @@ _SIGNED: Final = "signed activations, for which onnxruntime's ARM kernels and Te
 _UNSIGNED: Final = "unsigned activations, up to three times quicker on x86 than signed ones"
 
 _FOUR_BITS: Final = "tflite-runtime 2.14 gives NaN or dies on int4 weights"
-_DYNAMIC: Final = "tflite-runtime 2.14 does not know the newer fully connected operator that it is written with"
+_DYNAMIC: Final = "tflite-runtime 2.14 gives other scores for it without an error, or does not know its operators"
 _SIGNED_X86: Final = "signed activations take up to three times as long on x86: use onnx-int8"
 _UNSIGNED_TENSORRT: Final = "TensorRT takes signed, symmetric activations only: use onnx-int8-signed"
 _NO_INT8_GPU: Final = "the Maxwell GPU has no int8 arithmetic: use onnx-f16 on the GPU, tflite-int8 on the CPU"

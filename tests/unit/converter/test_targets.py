@@ -61,7 +61,7 @@ REFUSED = [
     ("armv7", "onnx-f32", "no onnx runtime"),
     ("armv7", "tflite-int4", "int4"),
     ("armv7", "tflite-int4-mse-bias", "int4"),
-    ("armv7", "tflite-dyn-int8", "fully connected"),
+    ("armv7", "tflite-dyn-int8", "other scores"),
     ("jetson-nano", "onnx-int8-signed", "Maxwell"),
     ("jetson-orin", "onnx-int8", "symmetric"),
     ("x86-64", "onnx-int8-signed", "three times"),
