@@ -1,8 +1,8 @@
 """Empirical bias correction: what each layer's outputs are off on average, per channel, is folded into its bias.
 
 The graph is gone through in order, one operator at a time, so that a layer is corrected on the inputs that it gets
-from the corrected layers before it. Each operator runs alone, as a model of one operator, on the stored outputs of those
-before: the whole correction costs about two passes of the model. The float means are those that calibration took.
+from the corrected layers before it. Each operator runs alone, as a model of one operator, on the stored outputs of
+those before: the whole correction costs about two passes of the model. The float means are those that calibration took.
 Source: the method is that of docs/measurements.md, converter; after Nagel et al. 2019, "Data-Free Quantization Through
 Weight Equalization and Bias Correction", section 4.2, the empirical variant.
 

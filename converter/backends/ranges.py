@@ -35,7 +35,7 @@ def bounds(
 ) -> dict[str, tuple[float, float]]:
     """The range of every activation over some of the rows, by name."""
     full = {name: _full_range(activation, rows) for name, activation in activations.items()}
-    if ranges is not Ranges.MSE:
+    if ranges != Ranges.MSE:
         return full
     return {name: clip(activations[name].sample_BS[rows].ravel(), *ends) for name, ends in full.items()}
 

@@ -17,12 +17,15 @@ _UNIONS: Final = {"BuiltinOptions": schema.BuiltinOptions, "BuiltinOptions2": sc
 def only_known_fields(data: bytes) -> bool:
     """Whether every table of the file is of a type in our schema and has no more fields than it there.
 
-    The file must be one that could be read as a whole.
+    A file that is damaged holds fields of no kind, and the answer is no.
     """
-    return all(
-        name is not None and _field_count(table) <= _known_count(name)
-        for name, table in _tables(schema.Model.GetRootAs(data, 0))
-    )
+    try:
+        return all(
+            name is not None and _field_count(table) <= _known_count(name)
+            for name, table in _tables(schema.Model.GetRootAs(data, 0))
+        )
+    except (struct.error, IndexError, ValueError, TypeError, OverflowError):
+        return False
 
 
 def _tables(model: Any) -> Iterator[tuple[str | None, Any]]:
