@@ -31,7 +31,7 @@ def images(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 def weight(name: str, *shape: int, rng: np.random.Generator) -> Any:
     """A weight of that shape, scaled so that activations keep their size."""
-    values = rng.normal(size=shape) / np.sqrt(max(1, np.prod(shape[1:])))
+    values = rng.normal(size=shape) / np.sqrt(float(np.prod(shape[1:])))
     return numpy_helper.from_array(values.astype(np.float32), name)
 
 

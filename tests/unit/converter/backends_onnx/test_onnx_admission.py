@@ -182,9 +182,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "two outputs": (
         lambda: changed(
-            lambda model: model.graph.output.append(
-                helper.make_tensor_value_info("g", TensorProto.FLOAT, (1, CLASSES))
-            )
+            lambda model: model.graph.output.append(helper.make_tensor_value_info("g", TensorProto.FLOAT, (1, CLASSES)))
         ),
         "got 2 outputs",
     ),

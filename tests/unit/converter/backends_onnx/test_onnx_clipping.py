@@ -1,4 +1,4 @@
-"""The range of least squared error: wide where nothing is gained by clipping, narrow where an outlier costs everyone."""
+"""The range of least squared error: wide where clipping gains nothing, narrow where an outlier costs everyone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_outlier_is_clipped() -> None:
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_the_real_error_is_near_the_best_of_any_clipping(symmetric: bool) -> None:
+def test_the_real_error_is_near_the_best_of_any_clipping(*, symmetric: bool) -> None:
     """The closed form finds, on values with a long tail, what trying every clipping for real finds."""
     values_N = RNG.laplace(size=20_000).astype(np.float32)
     steps = SIGNED_STEPS if symmetric else STEPS
@@ -68,7 +68,7 @@ def test_a_symmetric_range_is_symmetric() -> None:
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_zeros_alone_have_an_empty_range(symmetric: bool) -> None:
+def test_zeros_alone_have_an_empty_range(*, symmetric: bool) -> None:
     """A dead activation is no error here; the quantizer gives it a scale."""
     assert found(np.zeros(10, np.float32), symmetric=symmetric) == (0.0, 0.0)
 

@@ -74,7 +74,7 @@ def test_layers_are_those_that_can_be_chosen(quantizer: OnnxQuantizer) -> None:
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("ranges", [Ranges.MINMAX, Ranges.MSE])
 def test_a_plan_gives_a_smaller_model_near_the_float_one(
-    quantizer: OnnxQuantizer, ranges: Ranges, signed: bool
+    quantizer: OnnxQuantizer, *, ranges: Ranges, signed: bool
 ) -> None:
     """With float edges, in the operator set and IR version that devices are told of."""
     data = quantizer.quantize(Plan(ranges=ranges, signed=signed))
@@ -101,7 +101,7 @@ def test_signed_plans_are_what_tensorrt_takes(quantizer: OnnxQuantizer) -> None:
     """All zero points are 0, no bias is int32, and no quantized value feeds two operators."""
     graph = graph_of(quantizer.quantize(Plan(signed=True)))
     points = zero_points(graph, [TensorProto.INT8, TensorProto.UINT8])
-    assert set(sum(points.values(), [])) == {0}
+    assert {point for each in points.values() for point in each} == {0}
     assert not any(tensor.data_type == TensorProto.INT32 for tensor in graph.initializer)
     dequantized = [name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output]
     reads = [name for node in graph.node for name in node.input]
@@ -109,7 +109,7 @@ def test_signed_plans_are_what_tensorrt_takes(quantizer: OnnxQuantizer) -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_weights_are_per_channel_and_take_seven_bits(quantizer: OnnxQuantizer, signed: bool) -> None:
+def test_weights_are_per_channel_and_take_seven_bits(quantizer: OnnxQuantizer, *, signed: bool) -> None:
     """No product saturates on any processor (decision 0007)."""
     graph = graph_of(quantizer.quantize(Plan(signed=signed)))
     weights = [
@@ -212,3 +212,14 @@ def test_an_artifact_that_is_no_model_is_refused(quantizer: OnnxQuantizer) -> No
     """The runtime's error is ours."""
     with pytest.raises(ModelError, match="onnxruntime: loading the model"):
         quantizer.scores(b"no model", images(1))
+
+
+def test_operators_of_onnxruntime_itself_stay_and_the_rest_is_quantized(tmp_path: Path) -> None:
+    """Contrib operators have no ONNX shape rules; types and shapes come from the runtime."""
+    model = conv_net()
+    model.graph.node[2].op_type, model.graph.node[2].domain = "Gelu", "com.microsoft"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    quantizer = quantizer_of(model, tmp_path)
+    assert [layer.kind for layer in quantizer.layers].count("Conv") == 2
+    assert "Gelu" in [node.op_type for node in graph_of(quantizer.quantize(Plan())).node]
+    assert distance_db(quantizer, Plan()) > 20.0

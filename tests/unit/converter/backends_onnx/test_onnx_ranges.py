@@ -14,7 +14,7 @@ from tests.fakes.converter_onnx_models import conv_net, images, model_of
 
 
 def doubled(width: int = 4) -> onnx.ModelProto:
-    """y = relu(2 x), with shapes noted."""
+    """Twice the input, then a Relu, with shapes noted."""
     two = numpy_helper.from_array(np.array([2.0], np.float32), "two")
     nodes = [helper.make_node("Mul", ["x", "two"], ["m"]), helper.make_node("Relu", ["m"], ["y"])]
     return onnx.shape_inference.infer_shapes(model_of(nodes, ("x", (1, width)), ("y", (1, width)), [two]))
@@ -38,9 +38,7 @@ def test_fewer_rows_are_spread_over_all() -> None:
 def test_more_rows_than_there_are_means_all() -> None:
     """A plan made for a larger sample still works."""
     seen = Activations(doubled(), ROWS)
-    assert seen.ranges(Ranges.MINMAX, rows=99, symmetric=False) == seen.ranges(
-        Ranges.MINMAX, rows=0, symmetric=False
-    )
+    assert seen.ranges(Ranges.MINMAX, rows=99, symmetric=False) == seen.ranges(Ranges.MINMAX, rows=0, symmetric=False)
 
 
 def test_least_error_ranges_lie_inside_minmax_ranges() -> None:
@@ -90,6 +88,6 @@ def test_a_value_that_is_not_finite_is_refused() -> None:
 
 
 def test_rows_of_another_shape_are_refused() -> None:
-    """onnxruntime's own words are passed on."""
+    """The runtime's own words are passed on."""
     with pytest.raises(ModelError, match="calibrating"):
         Activations(doubled(), np.zeros((2, 5), np.float32))
