@@ -1,8 +1,9 @@
 """The Pareto front: which variants are worth having. Pure.
 
 One variant beats another that is no better in any figure and worse in at least one. The front are those that nothing
-beats. A variant can stand in for another only on the same runtime and wherever the other serves; one that is beaten by
-such a variant can be left out without any device being worse off.
+beats. A variant can stand in for another only on the same runtime and wherever the other serves, and only where the
+figures are evidence for all of these places; one that is beaten by such a variant can be left out without any device
+being worse off.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One variant: `costs` by name, less is better, the same names for all; `serves` are the targets that it suits."""
+    """One variant: `costs` by name, less is better, the same names for all.
+
+    `serves` are the targets that it suits; `proven_there` whether its costs are evidence for each of them.
+    """
 
     name: str
     runtime: str
     costs: Mapping[str, float]
     serves: frozenset[str] = frozenset()
+    proven_there: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def _standing(point: Point, points: Iterable[Point]) -> Standing:
 
 
 def _stands_in(other: Point, point: Point) -> bool:
-    return other.runtime == point.runtime and other.serves >= point.serves
+    return point.proven_there and other.runtime == point.runtime and other.serves >= point.serves
 
 
 def _no_worse(one: float, other: float) -> bool:

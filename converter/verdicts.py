@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import nan
+from math import log, nan
 from typing import TYPE_CHECKING, Final
 
-from converter.budgets import judge_for, limited_archs
+from converter.budgets import SLOWER_MARGIN, judge_for, limited_archs
 from converter.compatibility import declare, required_ram_mb
 from converter.gates import Figures, FloatFigures, fact, gate_in_words, judge
 from converter.latency import compare_latency
@@ -64,7 +64,8 @@ def settle(
     judged: dict[str, Trial] = {}
     for trial in sorted(timed, key=lambda each: not each.build.recipe.exact):  # a verdict on int8 asks float's
         judged[trial.name] = _judged(trial, whole.get(trial.build.recipe.runtime), gates, budgets, judged)
-    return _placed([judged[trial.name] for trial in trials], keep)
+    here = frozenset(budget.target for budget in budgets if budget.here)
+    return _placed([judged[trial.name] for trial in trials], keep, here)
 
 
 def figures_of(trial: Trial, whole: Trial | None) -> Figures | None:
@@ -119,9 +120,12 @@ def _target_gates(trial: Trial) -> tuple[GateResult, ...]:
     return (fact("suits-a-target", holds=suits, detail="; ".join(refused)),)
 
 
-def _placed(trials: Sequence[Trial], keep: Keep) -> list[Trial]:
-    """The trials with their standing among those that passed; with `keep` front, those that can be replaced fail."""
-    points = [_point(trial) for trial in trials if trial.passed]
+def _placed(trials: Sequence[Trial], keep: Keep, here: frozenset[str]) -> list[Trial]:
+    """The trials with their standing among those that passed; with `keep` front, those that can be replaced fail.
+
+    `here` are the targets for which latency on this machine is evidence.
+    """
+    points = [_point(trial, here) for trial in trials if trial.passed]
     found = standings(points)
     placed = [replace(trial, standing=found.get(trial.name)) for trial in trials]
     return [_kept(trial) for trial in placed] if keep is Keep.FRONT else placed
@@ -137,11 +141,12 @@ def _kept(trial: Trial) -> Trial:
     return replace(trial, judged=(*trial.judged, gate))
 
 
-def _point(trial: Trial) -> Point:
+def _point(trial: Trial, here: frozenset[str]) -> Point:
     figures = figures_of(trial, None)
     if figures is None:
         raise ModelError(f"variant {trial.name}: passed without figures")
-    return Point(trial.name, str(trial.build.recipe.runtime), _costs(figures), _suited(trial))
+    serves = _suited(trial)
+    return Point(trial.name, str(trial.build.recipe.runtime), _costs(figures), serves, proven_there=serves <= here)
 
 
 def _costs(figures: Figures) -> dict[str, float]:
@@ -154,6 +159,13 @@ def _costs(figures: Figures) -> dict[str, float]:
     return {
         "loss": loss,
         "size": float(figures.size_bytes),
-        "latency": figures.side_by_side_p50_ms,
+        "latency": _without_noise(figures.side_by_side_p50_ms),
         "RAM": figures.ram_mb,
     }
+
+
+def _without_noise(latency_ms: float) -> float:
+    """The latency on a scale of steps as wide as the noise, so that equals mostly stay equals."""
+    if not latency_ms > 0.0:
+        return nan
+    return (1.0 + SLOWER_MARGIN) ** round(log(latency_ms) / log(1.0 + SLOWER_MARGIN))

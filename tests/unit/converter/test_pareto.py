@@ -43,6 +43,14 @@ def test_a_variant_that_does_not_serve_a_target_does_not_replace_there() -> None
     assert standings([here, alone])["tflite-dyn-int8"].replaced_by == ("tflite-int8",)
 
 
+def test_nothing_is_replaced_where_the_figures_are_no_evidence() -> None:
+    """What is slow here may be the quick one there."""
+    elsewhere = Point("tflite-dyn-int8", "tflite", CLUMSY.costs, frozenset({"pi-4"}), proven_there=False)
+    there = Point("tflite-int8", "tflite", SMALL.costs, frozenset({"pi-4"}))
+    found = standings([elsewhere, there])["tflite-dyn-int8"]
+    assert (found.beaten_by, found.replaced_by) == (("tflite-int8",), ())
+
+
 def test_equals_do_not_beat_one_another() -> None:
     """Two of the same figures are both on the front."""
     twin = Point("twin", "tflite", SMALL.costs)

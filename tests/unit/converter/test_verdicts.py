@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WHOLE = trial("tflite-f32", size_bytes=4000)
 SMALL = trial("tflite-int8", parity=parity(accuracy=accuracy(0.94, 0.005)))
 CLUMSY = trial("tflite-dyn-int8", size_bytes=1200, parity=parity(accuracy=accuracy(0.93, 0.005)))
-LATENCY_MS = {"tflite-f32": 1.0, "tflite-int8": 2.0, "tflite-dyn-int8": 3.0}
+LATENCY_MS = {"tflite-f32": 1.0, "tflite-int8": 2.0, "tflite-dyn-int8": 3.0, "tflite-f16": 3.0, "onnx-int8": 3.0}
 
 
 def settled(*trials: Trial, **changes: Any) -> dict[str, Trial]:
@@ -45,6 +45,27 @@ def test_a_beaten_variant_of_another_runtime_is_kept() -> None:
     """It is what a device with only that runtime takes."""
     foreign = trial("onnx-int8", size_bytes=1200, parity=parity(accuracy=accuracy(0.93, 0.005)))
     assert settled(SMALL, foreign, keep=Keep.FRONT)["onnx-int8"].passed
+
+
+def test_nothing_is_left_out_for_its_latency_on_another_kind_of_machine() -> None:
+    """For a target that this machine is not, all that pass are kept; for one that it is, the front is."""
+    beaten = trial("tflite-f16", size_bytes=1200, parity=parity(accuracy=accuracy(0.93, 0.005)))
+    there, here = budget("pi-4"), budget("x86-64", "x86_64", here=True)
+    assert settled(SMALL, beaten, budgets=(there,), keep=Keep.FRONT)["tflite-f16"].passed
+    assert not settled(SMALL, beaten, budgets=(here,), keep=Keep.FRONT)["tflite-f16"].passed
+
+
+def test_a_difference_within_noise_beats_nothing() -> None:
+    """Twins that differ by a hundredth in latency are both on the front."""
+    twin = trial("tflite-int8-mixed", parity=SMALL.parity)
+    found = settle(
+        (SMALL, twin),
+        {"tflite-int8": 1.0, "tflite-int8-mixed": 1.01},
+        gates=VariantGates(),
+        budgets=(),
+        keep=Keep.FRONT,
+    )
+    assert all(each.passed for each in found)
 
 
 def test_relative_gates_use_the_float_variant_of_the_same_runtime() -> None:
