@@ -55,7 +55,7 @@ class OnnxModel:
         """Not supported: no tool does it without ever being silently wrong."""
         del folder
         raise ModelError(
-            "ONNX to TFLite is not supported: the converters there are guess the layout and have given wrong numbers",
+            "ONNX to TFLite is not supported: its converters guess the layout and have given wrong numbers",
             hint="bring the Keras model or SavedModel that the ONNX file was exported from, or take the onnx recipes",
         )
 

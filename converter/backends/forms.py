@@ -104,7 +104,10 @@ def float_scores(model: FloatModel, inputs_B: NDArray[np.float32]) -> NDArray[np
         raise ModelError(f"float model: got scores of shape {scores_BK.shape}, expected {expected}")
     if not np.isfinite(scores_BK).all():
         rows = int((~np.isfinite(scores_BK)).any(axis=1).sum())
-        raise ModelError(f"float model: scores of {rows} held-out rows are not finite", hint="train it again")
+        raise ModelError(
+            f"float model: scores of {rows} held-out rows are not finite",
+            hint="train it again, or look for a division, logarithm or root of what it cannot take",
+        )
     return scores_BK
 
 

@@ -6,33 +6,23 @@ file's author, or reach files, is refused before tf-keras sees it.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import msgspec
 
 from converter.backends.batch_one import BatchOne
 from converter.backends.float_model import SCORING_ROWS, in_batches, only
+from converter.backends.keras2_description import check_description
 from converter.backends.translate import tool_errors
 from converter.jobs import Edge
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
-
-_CODE: Final = frozenset({"Lambda", "__lambda__", "ClassMethod", "InstanceMethod", "InstanceProperty"})
-_MODULES: Final = frozenset({"keras", "tf_keras", "builtins"})
-_PURE: Final = re.compile(
-    r"(math|nn|linalg|signal|image|__operators__)\.[a-z0-9_.]+"
-    r"|cast|clip_by_value|concat|convert_to_tensor|expand_dims|gather|identity|one_hot|ones_like|pad|repeat|reshape"
-    r"|reverse|shape|slice|split|squeeze|stack|strided_slice|tile|transpose|unstack|where|zeros_like"
-)
-"""TensorFlow functions that compute and touch nothing else."""
 
 
 class Keras2Model:
@@ -74,36 +64,6 @@ class Keras2Model:
         return self._model(inputs, training=False)
 
 
-def check_description(description: object) -> None:
-    """Passes for a model of plain layers.
-
-    Raises:
-        ModelError: a layer carries code, is not of Keras, or calls TensorFlow for more than arithmetic.
-    """
-    for part in _dicts(description):
-        kind = part.get("class_name")
-        if kind in _CODE:
-            raise _unsafe(f"a {kind} layer, which carries code")
-        module = part.get("module")
-        if isinstance(module, str) and module.split(".")[0] not in _MODULES:
-            raise _unsafe(f"something from the module {module!r}")
-        if kind in {"TFOpLambda", "SlicingOpLambda"}:
-            _check_function(part.get("config"))
-
-
-def _check_function(config: object) -> None:
-    function = config.get("function") if isinstance(config, dict) else None
-    if not isinstance(function, str) or not _PURE.fullmatch(function):
-        raise _unsafe(f"a call of {function!r}")
-
-
-def _unsafe(what: str) -> ModelError:
-    return ModelError(
-        f"keras 2 model: it holds {what}; such a model is not opened",
-        hint="build it from plain layers, or export it as a SavedModel or ONNX",
-    )
-
-
 def _description(path: Path) -> object:
     with tool_errors("hdf5: reading the model"), h5py.File(path, "r") as file:
         text = file.attrs.get("model_config")
@@ -114,18 +74,6 @@ def _description(path: Path) -> object:
             )
         description: object = msgspec.json.decode(text)
         return description
-
-
-def _dicts(value: object) -> Iterator[dict[str, object]]:
-    """Every dictionary inside `value`, at any depth."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            yield each
-            waiting.extend(each.values())
-        elif isinstance(each, list):
-            waiting.extend(each)
 
 
 def _edges(tensors: Any) -> list[Edge]:

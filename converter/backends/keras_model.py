@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from zipfile import is_zipfile
 
 import keras
 import numpy as np
@@ -30,6 +31,8 @@ def open_keras(path: Path) -> FloatModel:
     Raises:
         ModelError: no Keras can load it, or it has several inputs or outputs.
     """
+    if path.suffix == ".keras" and not is_zipfile(path):
+        raise ModelError("keras: the file is no whole ZIP archive, as a .keras file is", hint="copy or save it again")
     try:
         return KerasModel(path)
     except ModelError as error:
