@@ -30,6 +30,7 @@ from converter.backends.tflite_schema import (
     pack,
     spec_of,
 )
+from converter.backends.translate import tool_errors
 from fleet_contract.errors import ModelError
 from fleet_contract.tensors import quantize
 
@@ -137,7 +138,8 @@ def _run_alone(
     for row in range(row_count):
         for index, source in zip(inputs, fed, strict=True):
             interpreter.set_tensor(index, values[source][row])
-        interpreter.invoke()
+        with tool_errors(f"ai-edge-litert: running a {kind_of(model, operator)} alone"):
+            interpreter.invoke()
         for collected, index in zip(rows, outputs, strict=True):
             collected.append(interpreter.get_tensor(index))
     return [np.stack(collected) for collected in rows]

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from litert_quantizer import qtyping
 from litert_quantizer.quantizer import AlgorithmName, Quantizer
 
-from converter.backends import bias_correction, tflite_check, tflite_interpreter
+from converter.backends import bias_correction, tflite_check, tflite_interpreter, tflite_unread
 from converter.backends.ranges import bounds
 from converter.backends.slim import pack_slim, slim
 from converter.backends.tflite_activations import observe
@@ -54,7 +56,7 @@ def half(data: bytes) -> bytes:
     Raises:
         ModelError: it cannot be done, or has no weights to halve.
     """
-    float_model = prepare(data, one_graph=False)
+    float_model = _prepared(data)
     config = qtyping.OpQuantizationConfig(
         weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
         compute_precision=qtyping.ComputePrecision.FLOAT,
@@ -75,7 +77,7 @@ def dynamic_int8(data: bytes) -> bytes:
     Raises:
         ModelError: it cannot be done, or no operator has enough weights.
     """
-    float_model = prepare(data, one_graph=False)
+    float_model = _prepared(data)
     config = qtyping.OpQuantizationConfig(
         weight_tensor_config=qtyping.TensorQuantizationConfig(
             num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
@@ -94,9 +96,14 @@ def dynamic_int8(data: bytes) -> bytes:
     return _smaller(pack_slim(result), len(slim(float_model)))
 
 
+def _prepared(data: bytes) -> bytes:
+    with tool_errors("TFLite model"):
+        return prepare(data, one_graph=False)
+
+
 def _run_tool(tool: Quantizer, rules: Callable[[Quantizer], None], ranges: Any = None) -> Any:
-    with tool_errors(_TOOL), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it opens interpreters that warn of their own use of memory
+    with tool_errors(_TOOL), warnings.catch_warnings(), redirect_stderr(StringIO()):
+        warnings.simplefilter("ignore")  # it opens interpreters that warn of their own use of memory, and draws bars
         tool.load_quantization_recipe([])
         rules(tool)
         result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
@@ -122,16 +129,16 @@ class TfliteQuantizer:
         Raises:
             ModelError: the model cannot be quantized or run, or has an activation that is not finite.
         """
-        self._float_model = prepare(float_model, one_graph=True)
-        self._activations = observe(self._float_model, calibration_B)
-        self._rows = len(calibration_B)
-        self._tool = Quantizer(self._float_model)
-        self._float_bytes = len(slim(self._float_model))
-        self._ranges: dict[tuple[Ranges, int], dict[str, dict[str, NDArray[np.float32]]]] = {}
-        self._model = read_model(self._float_model)
         self._calibration_B = calibration_B
-        self.layers: tuple[Layer, ...] = layers_of(self._model)
-        self.int4_layers: tuple[str, ...] = int4_layers_of(self._model)
+        self._ranges: dict[tuple[Ranges, int], dict[str, dict[str, NDArray[np.float32]]]] = {}
+        with tool_errors("TFLite model"):
+            self._float_model = prepare(float_model, one_graph=True)
+            self._float_bytes = len(slim(self._float_model))
+            self._model = read_model(self._float_model)
+            self._activations = observe(self._float_model, calibration_B)
+            self._tool = Quantizer(self._float_model)
+            self.layers: tuple[Layer, ...] = layers_of(self._model)
+            self.int4_layers: tuple[str, ...] = int4_layers_of(self._model)
 
     def quantize(self, plan: Plan) -> bytes:
         """The artifact, slim; the same plan gives the same bytes.
@@ -141,6 +148,7 @@ class TfliteQuantizer:
         """
         self._check_names(plan)
         result = _run_tool(self._tool, lambda tool: _static_rules(tool, plan), self._tool_ranges(plan))
+        tflite_unread.mend(result)
         tflite_check.check_layers(result, self.layers, plan)
         if plan.bias:
             rows = self._spread(plan, bias_correction.MAX_ROWS)
@@ -168,14 +176,15 @@ class TfliteQuantizer:
                 )
 
     def _spread(self, plan: Plan, limit: int) -> NDArray[np.intp]:
-        rows = spread_rows(self._rows, plan.calibration_rows or self._rows)
+        count = len(self._calibration_B)
+        rows = spread_rows(count, plan.calibration_rows or count)
         return rows[spread_rows(len(rows), limit)]
 
     def _tool_ranges(self, plan: Plan) -> dict[str, dict[str, NDArray[np.float32]]]:
         """The ranges as litert-quantizer keeps its own: by tensor, in arrays of the tensor's rank."""
         key = (plan.ranges, plan.calibration_rows)
         if key not in self._ranges:
-            found = bounds(self._activations, plan.ranges, self._spread(plan, self._rows))
+            found = bounds(self._activations, plan.ranges, self._spread(plan, len(self._calibration_B)))
             weights = widened(self._model, found)
             self._ranges[key] = {
                 **{name: _tool_range(*ends, self._activations[name].rank) for name, ends in found.items()},

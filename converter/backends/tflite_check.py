@@ -63,7 +63,7 @@ def _parts(
     if operator is None:
         yield "the operator", "nothing", wanted
         return
-    yield "its output", dtype_of(next(tensors_at(graph, operator.outputs))), wanted
+    yield from (("its output", dtype_of(tensor), wanted) for tensor in tensors_at(graph, operator.outputs))
     weights = graph.tensors[operator.inputs[WEIGHT_INPUT]] if layer.kind in WEIGHT_KINDS else None
     if weights is not None and is_constant(model, weights):
         yield "its weights", dtype_of(weights), "INT4" if layer.name in plan.int4_layers else wanted

@@ -58,6 +58,20 @@ def single_dense(weights: NDArray[np.float32], bias: NDArray[np.float32]) -> byt
     return maker.finish(features, maker.dense("logits", features, weights, bias), signature=True)
 
 
+def split_with_unread_part(weights: NDArray[np.float32]) -> bytes:
+    """A dense layer whose outputs are split in two, of which only the second is read."""
+    maker = _Maker()
+    features = maker.tensor("features", (1, weights.shape[1]))
+    width = len(weights)
+    whole = maker.dense("whole", features, weights, np.zeros(width, np.float32))
+    axis = maker.tensor("axis", (), np.array(1, np.int32))
+    parts = [maker.tensor(f"part{number}", (1, width // 2)) for number in range(2)]
+    options = schema.SplitOptionsT()
+    options.numSplits = 2
+    maker.operator("SPLIT", [axis, whole], parts, options)
+    return maker.finish(features, maker.softmax("scores", parts[1], (1, width // 2)), signature=True)
+
+
 def square_root(size: int) -> bytes:
     """A model that is not finite on negative inputs."""
     maker = _Maker()

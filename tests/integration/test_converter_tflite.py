@@ -28,6 +28,7 @@ from tests.fakes.converter_tflite_models import (
     rows,
     single_dense,
     small_cnn,
+    split_with_unread_part,
     square_root,
 )
 
@@ -142,6 +143,15 @@ def test_a_channel_without_weights_keeps_its_bias() -> None:
     assert nearness_db(dead, dead.quantize(Plan())) > 35.0
 
 
+def test_an_output_that_nothing_reads_is_quantized_with_the_others() -> None:
+    """XNNPACK refuses the model otherwise, as the first step of an unrolled LSTM showed."""
+    weights = np.random.default_rng(2).standard_normal((16, 64)).astype(np.float32)
+    inputs_B = np.random.default_rng(3).standard_normal((32, 64)).astype(np.float32)
+    split = TfliteQuantizer(split_with_unread_part(weights), inputs_B)
+    artifact = split.quantize(Plan(bias=True))
+    assert sqnr_db(split.scores(artifact, inputs_B), split.float_scores(inputs_B)) > 25.0
+
+
 def test_the_search_runs_on_it(quantizer: TfliteQuantizer) -> None:
     """A goal that int8 misses is held by leaving some layers, not all, in float."""
     port: Quantizer = quantizer
@@ -232,6 +242,18 @@ def test_calibration_rows_of_another_shape_are_refused(calibration_B: Any) -> No
     """None at all is another shape too."""
     with pytest.raises(ModelError, match="model input: got"):
         TfliteQuantizer(small_cnn(), calibration_B)
+
+
+def pointing_nowhere(model: Any) -> None:
+    """An operator reads a tensor that is not there."""
+    model.subgraphs[0].operators[1].inputs = [99, 5, 6]
+
+
+def test_a_hostile_model_is_a_model_error() -> None:
+    """Whatever the tools raise on it."""
+    for made in (half, dynamic_int8, lambda data: TfliteQuantizer(data, CALIBRATION_B)):
+        with pytest.raises(ModelError):
+            made(edited(small_cnn(), pointing_nowhere))
 
 
 def test_an_artifact_that_does_not_load_is_a_model_error(quantizer: TfliteQuantizer) -> None:
