@@ -36,8 +36,7 @@ def admit(model: Any) -> Any:
     _name_main_domain(model)
     _check_domains(model)
     _drop_weight_inputs(model.graph)
-    fixed_input(_only("input", model.graph.input))
-    _forget_shapes(model.graph)
+    _fix_batch(_only("input", model.graph.input), model.graph)
     return at_opset(model)
 
 
@@ -58,8 +57,8 @@ def check_output(model: Any) -> None:
         )
 
 
-def fixed_input(value: Any) -> None:
-    """Sets an open batch axis to 1.
+def _fix_batch(value: Any, graph: Any) -> None:
+    """Sets an open batch axis of the input to 1, and forgets what the exporter noted of shapes with an open batch.
 
     Raises:
         ModelError: the input is not float32, or another axis is open, or the batch is fixed at something else.
@@ -78,7 +77,15 @@ def fixed_input(value: Any) -> None:
             f"onnx model: input {value.name!r} has a batch fixed at {shape[0]}, expected 1 or an open batch axis",
             hint="export the model with a batch of 1 or with a dynamic batch axis",
         )
-    value.type.tensor_type.shape.dim[0].dim_value = 1
+    batch = value.type.tensor_type.shape.dim[0]
+    names = {batch.dim_param} - {""}
+    batch.dim_value = 1
+    del graph.value_info[:]
+    for axis in (axis for output in graph.output for axis in output.type.tensor_type.shape.dim):
+        if axis.dim_param in names:
+            axis.dim_value = 1
+        elif axis.dim_value <= 0:
+            axis.Clear()
 
 
 def _check_weights(model: Any) -> None:
@@ -157,10 +164,3 @@ def _shape(value: Any) -> list[int | None]:
 
 def _words(shape: list[int | None]) -> str:
     return f"({', '.join('?' if size is None else str(size) for size in shape)})"
-
-
-def _forget_shapes(graph: Any) -> None:
-    """Drops what the exporter noted of shapes with an open batch; they are inferred anew from the fixed input."""
-    del graph.value_info[:]
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")

@@ -18,6 +18,7 @@ from converter.backends.canonical import canonical_bytes
 from converter.backends.legalize import legalize
 from converter.backends.onnx_admission import admit, check_output
 from converter.backends.onnx_check import checked, promised
+from converter.backends.onnx_graph import inner_graphs
 from converter.backends.onnx_session import optimize_basic
 from converter.backends.onnx_shapes import note_shapes
 from converter.backends.translate import tool_errors
@@ -55,7 +56,9 @@ def half(float_model: Path) -> bytes:
     """
     model = onnx.load(float_model)
     _check_half_range(model.graph.initializer)
-    with tool_errors("onnxconverter-common: float16"), warnings.catch_warnings():
+    nested = sorted({str(node.op_type) for node in model.graph.node if inner_graphs(node)})
+    note = f" (which often fails on graphs inside nodes, here {', '.join(nested)})" if nested else ""
+    with tool_errors(f"onnxconverter-common: float16{note}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights below the smallest float16, which are kept at that
         model = float16.convert_float_to_float16(
             model, min_positive_val=_HALF_TINY, max_finite_val=HALF_MAX, keep_io_types=True

@@ -61,6 +61,31 @@ def conv_net(*, seed: int = 1, batch: int | str = 1, opset: int = 17, channels: 
     return model_of(nodes, (name("x"), (batch, *IMAGE_SHAPE)), (name("y"), (batch, CLASSES)), weights, opset=opset)
 
 
+def looped(features: int = 64) -> Any:
+    """Three times the same fully connected layer, as an exporter writes a recurrent one: a loop around its weights."""
+    rng = np.random.default_rng(1)
+    body = helper.make_graph(
+        [helper.make_node("MatMul", ["state", "w"], ["m"]), helper.make_node("Tanh", ["m"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, ()),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, (1, features)),
+        ],
+        [
+            helper.make_tensor_value_info("go", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, (1, features)),
+        ],
+    )
+    weights = [
+        numpy_helper.from_array(np.array(3, np.int64), "times"),
+        numpy_helper.from_array(np.array([1], bool).reshape(()), "yes"),
+        weight("w", features, features, rng=rng),
+    ]
+    nodes = [helper.make_node("Loop", ["times", "yes", "x"], ["y"], body=body)]
+    return model_of(nodes, ("x", (1, features)), ("y", (1, features)), weights)
+
+
 def dense_net(*, seed: int = 1, features: int = 64) -> Any:
     """One fully connected layer with many weights, for rows of `features` values."""
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from converter.backends.onnx_model import dynamic_int8, half, prepare_float
 from converter.backends.onnx_session import open_onnx, run_rows
 from converter.parity import sqnr_db
 from fleet_contract.errors import ModelError
-from tests.fakes.converter_onnx_models import conv_net, dense_net, images, model_of, saved, weight
+from tests.fakes.converter_onnx_models import conv_net, dense_net, images, looped, model_of, saved, weight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +97,27 @@ def test_dynamic_int8_refuses_to_make_a_model_larger(tmp_path: Path) -> None:
     model = model_of(nodes, ("x", (1, 4)), ("y", (1, 2)), [weight("w", 4, 2, rng=RNG)])
     with pytest.raises(ModelError, match="too few to pay"):
         dynamic_int8(float_model(model, tmp_path))
+
+
+def test_a_recurrent_layer_keeps_its_float_form(tmp_path: Path) -> None:
+    """A loop body that reads weights from around it computes the same after preparing."""
+    rows_B = RNG.normal(size=(3, 64)).astype(np.float32)
+    before_BK = run_rows(open_onnx(looped().SerializeToString()), rows_B)
+    after_BK = run_rows(open_onnx(float_model(looped(), tmp_path).read_bytes()), rows_B)
+    np.testing.assert_array_equal(after_BK, before_BK)
+
+
+def test_half_reaches_into_a_loop(tmp_path: Path) -> None:
+    """Its body then computes in float16 with the weights around it."""
+    path = float_model(looped(), tmp_path)
+    data = half(path)
+    rows_B = RNG.normal(size=(3, 64)).astype(np.float32)
+    float_BK, half_BK = (run_rows(open_onnx(each), rows_B) for each in (path.read_bytes(), data))
+    assert len(data) < 0.6 * path.stat().st_size
+    assert sqnr_db(half_BK, float_BK) > 45.0
+
+
+def test_dynamic_int8_does_not_reach_into_a_loop(tmp_path: Path) -> None:
+    """The weights in there stay float, which is said."""
+    with pytest.raises(ModelError, match="no MatMul or Gemm"):
+        dynamic_int8(float_model(looped(), tmp_path))

@@ -18,7 +18,7 @@ from converter.plan import Plan
 from converter.recipe import Ranges
 from converter.search import Goal, Search, SearchTrial
 from fleet_contract.errors import ModelError
-from tests.fakes.converter_onnx_models import CLASSES, conv_net, dense_net, images, model_of, saved
+from tests.fakes.converter_onnx_models import CLASSES, conv_net, dense_net, images, looped, model_of, saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -223,3 +223,9 @@ def test_operators_of_onnxruntime_itself_stay_and_the_rest_is_quantized(tmp_path
     assert [layer.kind for layer in quantizer.layers].count("Conv") == 2
     assert "Gelu" in [node.op_type for node in graph_of(quantizer.quantize(Plan())).node]
     assert distance_db(quantizer, Plan()) > 20.0
+
+
+def test_weights_inside_a_loop_are_refused(tmp_path: Path) -> None:
+    """The tool would leave them in float and say nothing."""
+    with pytest.raises(ModelError, match="no operator with constant weights can be quantized; the model has Loop"):
+        OnnxQuantizer(prepare_float(saved(looped(), tmp_path), tmp_path), np.ones((4, 64), np.float32))
