@@ -26,6 +26,7 @@ from converter.backends.tflite_activations import observe
 from converter.backends.tflite_layers import INPUT_LAYER, OUTPUT_LAYER, int4_layers_of, layers_of
 from converter.backends.tflite_prepare import prepare
 from converter.backends.tflite_schema import read_model
+from converter.backends.tflite_versions import raise_versions
 from converter.backends.tflite_weights import widened
 from converter.backends.translate import tool_errors
 from converter.calibration import spread_rows
@@ -108,7 +109,9 @@ def _run_tool(tool: Quantizer, rules: Callable[[Quantizer], None], ranges: Any =
         rules(tool)
         result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
         data = bytes(result.quantized_model or b"")
-    return read_model(data)
+    model = read_model(data)
+    raise_versions(model)
+    return model
 
 
 def _smaller(artifact: bytes, float_bytes: int) -> bytes:

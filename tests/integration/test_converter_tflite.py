@@ -172,6 +172,20 @@ def test_half_and_dynamic_are_smaller_near_float_and_the_same_each_time(made: An
     assert sqnr_db(scores(artifact, UNSEEN_B), scores(data, UNSEEN_B)) > 40.0
 
 
+def dense_version(artifact: bytes) -> int:
+    """The version of the fully connected operator."""
+    model = read_model(artifact)
+    (operator,) = (each for each in model.subgraphs[0].operators if kind_of(model, each) == "FULLY_CONNECTED")
+    return int(model.operatorCodes[operator.opcodeIndex].version)
+
+
+def test_dense_layers_that_old_runtimes_misread_have_a_version_that_they_refuse(quantizer: TfliteQuantizer) -> None:
+    """tflite-runtime 2.14 computed nonsense from them in silence; plain int8 it runs."""
+    assert dense_version(dynamic_int8(small_cnn())) == 12
+    assert dense_version(quantizer.quantize(Plan(int4_layers=("logits",)))) == 12
+    assert dense_version(quantizer.quantize(Plan())) < 12
+
+
 def test_dynamic_leaves_depthwise_convolutions_and_small_layers_in_float() -> None:
     """XNNPACK does not take the former; the latter would not pay."""
     model = read_model(dynamic_int8(small_cnn()))
