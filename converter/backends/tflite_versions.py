@@ -3,6 +3,7 @@
 A runtime refuses a version that it does not know, and only so can an old one be kept from computing nonsense in
 silence: tflite-runtime 2.14 misreads fully connected layers with int4 weights, or with int8 weights per channel on
 float activations. The TFLite converter gives these version 12, which came after 2.14.
+"""
 
 from __future__ import annotations
 
