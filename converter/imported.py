@@ -14,7 +14,6 @@ import numpy as np
 
 from converter.intervals import share_interval
 from converter.jobs import ModelKind
-from fleet_contract.candidate import VariantGates
 from fleet_contract.codec import encode
 from fleet_contract.errors import ConfigError, DataError
 from fleet_contract.release import Evaluation, GateResult, Lineage, SliceEvaluation, Verdict
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from fleet_contract.candidate import Candidate
     from fleet_contract.tensors import TensorSpec
 
-MIN_SQNR_DB: Final = 25.0
-"""The least for outputs that are no class scores: there agreement says nothing, and a right int8 gives 30 and more."""
 INPUT_NAME: Final = "input"
 SCORES_NAME: Final = "scores"
 NUMBERS_NAME: Final = "output"
@@ -71,11 +68,6 @@ def class_names(asked: Sequence[str], labels: NDArray[np.generic] | None, output
             hint="give the names in the order of the outputs: --labels a,b,c",
         )
     return tuple(str(index) for index in range(output_count))
-
-
-def gates_for(labels: tuple[str, ...]) -> VariantGates:
-    """The gates of an imported model: the usual ones, and a floor on the error where there are no classes."""
-    return VariantGates() if labels else VariantGates(min_sqnr_db=MIN_SQNR_DB)
 
 
 def evaluate(

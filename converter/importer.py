@@ -177,7 +177,6 @@ def _source(request: ImportRequest, known: _Known) -> Source:
         verdict=imported.verdict(len(known.scores)),
         lineage=origin,
         recipes=imported.recipes_for_kind(foreign.kind),
-        gates=imported.gates_for(known.names),
     )
     card = imported.card(candidate, foreign.kind)
     return Source(candidate=candidate, model=foreign.files, model_card=card, samples=samples, kind=foreign.kind)

@@ -7,6 +7,7 @@ samples = digit_rows(tmp_path / "rows.npz", labels=True)
 from __future__ import annotations
 
 import atexit
+import json
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.archive import encode_npz
+from converter.sandbox import environment
+from fleet_contract.errors import ModelError
 from tests.fakes.converter_candidates import digits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 ROWS = 160
@@ -29,11 +34,26 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def foreign(name: str) -> Path:
-    """The model of that name: see `_build_all`."""
-    path = _models() / name
+    """The model of that name: each builder below says which it makes."""
+    path = _models("onnx" if name.endswith(".onnx") else "tensorflow") / name
     if not path.exists():
-        raise LookupError(f"no foreign model {name}, only {sorted(each.name for each in _models().iterdir())}")
+        raise LookupError(f"no foreign model {name}, only {sorted(each.name for each in path.parent.iterdir())}")
     return path
+
+
+def refusals(*names: str) -> dict[str, str]:
+    """Why each of those models is not opened, from one process for all of them, as TensorFlow takes seconds to load."""
+    paths = [str(foreign(name)) for name in names]
+    answer = subprocess.run(
+        [sys.executable, "-m", "tests.fakes.converter_foreign", "open", *paths],
+        check=True,
+        cwd=_ROOT,
+        capture_output=True,
+        timeout=240,
+        env=dict(environment(single_thread=False)),
+    )
+    found: dict[str, str] = json.loads(answer.stdout.splitlines()[-1])
+    return found
 
 
 def digit_rows(path: Path, *, labels: bool = False, count: int = ROWS, **changes: NDArray[Any]) -> Path:
@@ -47,16 +67,15 @@ def digit_rows(path: Path, *, labels: bool = False, count: int = ROWS, **changes
 
 
 @cache
-def _models() -> Path:
+def _models(group: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="edgeferry-test-foreign-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    command = [sys.executable, "-m", "tests.fakes.converter_foreign", str(folder)]
+    command = [sys.executable, "-m", "tests.fakes.converter_foreign", group, str(folder)]
     subprocess.run(command, check=True, cwd=_ROOT, capture_output=True, timeout=240)
     return folder
 
 
-def _build_all(folder: Path) -> None:
-    _build_onnx(folder)
+def _build_tensorflow(folder: Path) -> None:
     _build_keras2(folder)
     _build_keras3(folder)
     _build_hostile(folder)
@@ -122,7 +141,7 @@ def _build_keras3(folder: Path) -> None:
 
 
 def _build_hostile(folder: Path) -> None:
-    """lambda.h5, whose layer carries code; reading, a SavedModel that reads a file; random.onnx."""
+    """lambda.h5, whose layer carries code; reading, a SavedModel that reads a file."""
     import tensorflow as tf
     import tf_keras
 
@@ -134,15 +153,15 @@ def _build_hostile(folder: Path) -> None:
         input_signature=[tf.TensorSpec((None, 8, 8, 1), tf.float32)],
     )
     tf.saved_model.save(reader, str(folder / "reading"), signatures=reader.serve)
-    (folder / "random.onnx").write_bytes(np.random.default_rng(7).bytes(4096))
 
 
 def _build_onnx(folder: Path) -> None:
-    """dynamic.onnx (batch open), two_inputs.onnx, custom.onnx (an operator no runtime has), nan.onnx."""
+    """dynamic.onnx (batch open), two_inputs.onnx, custom.onnx (an operator no runtime has), nan.onnx, random.onnx."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(7)
+    (folder / "random.onnx").write_bytes(np.random.default_rng(7).bytes(4096))
     weights = [
         numpy_helper.from_array(np.array([-1, 64], np.int64), "flat"),
         numpy_helper.from_array(rng.normal(size=(64, 10)).astype(np.float32), "kernel"),
@@ -165,5 +184,28 @@ def _build_onnx(folder: Path) -> None:
         onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), folder / f"{name}.onnx")
 
 
+def _open_all(paths: Sequence[Path]) -> dict[str, str]:
+    from converter.backends.forms import open_model
+    from converter.foreign import read_foreign
+
+    found = {}
+    for path in paths:
+        try:
+            open_model(read_foreign(path).kind, path)
+            found[path.name] = "opened"
+        except ModelError as error:
+            found[path.name] = error.message
+    return found
+
+
+def _main(task: str, *paths: str) -> None:
+    if task == "open":
+        print(json.dumps(_open_all([Path(path) for path in paths])))  # noqa: T201  the answer to the parent
+    elif task == "onnx":
+        _build_onnx(Path(paths[0]))
+    else:
+        _build_tensorflow(Path(paths[0]))
+
+
 if __name__ == "__main__":
-    _build_all(Path(sys.argv[1]))
+    _main(*sys.argv[1:])

@@ -76,12 +76,6 @@ def test_without_labels_the_evaluation_says_so() -> None:
     assert (found.overall.sample_count, found.overall.low, found.overall.high) == (0, 0.0, 1.0)
 
 
-def test_a_model_without_classes_is_held_to_its_error() -> None:
-    """Agreement says nothing of an autoencoder, so that a floor in dB stands in."""
-    assert imported.gates_for(()).min_sqnr_db == 25.0
-    assert imported.gates_for(("a", "b")).min_sqnr_db == 0.0
-
-
 def test_logits_are_told_from_probabilities() -> None:
     """Rows of 0 to 1 that sum to 1 are probabilities."""
     assert imported.are_probabilities(SCORES_BK)
