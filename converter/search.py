@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
+from converter.intervals import wilson
 from converter.parity import agreement, sqnr_db
 from converter.plan import Plan
 from fleet_contract.errors import ModelError
@@ -56,10 +57,9 @@ class Goal:
     min_sqnr_db: float = 0.0
 
     def held_by(self, trial: SearchTrial, rows: int) -> bool:
-        """Whether the trial reaches it, with one standard error to spare where the figure is a share of rows."""
-        share = trial.top1_agreement
-        spare = (share * (1.0 - share) / rows) ** 0.5
-        return not trial.error and share - spare >= self.min_top1_agreement and trial.sqnr_db >= self.min_sqnr_db
+        """Whether the trial reaches it, with one standard error (Wilson's) to spare where the figure is a share."""
+        sure_share, _ = wilson(round(trial.top1_agreement * rows), rows, 1.0)
+        return not trial.error and sure_share >= self.min_top1_agreement and trial.sqnr_db >= self.min_sqnr_db
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, Lazy]] = {
     "init": Lazy("trainer.cli:init", "trainer", "Write a new project folder."),
     "train": Lazy("trainer.cli:train", "trainer", "Data to a validated candidate."),
     "convert": Lazy("converter.cli:convert", "converter", "A candidate to proven TFLite and ONNX variants."),
+    "import": Lazy("converter.cli_import:import_model", "converter", "A foreign model to proven variants."),
     "publish": Lazy("edgeferry.commands.publish:publish", "server", "Sign a release and hand it to the fleet server."),
     "status": Lazy("edgeferry.commands.status:status", "", "The fleet at a glance."),
     "demo": Lazy("edgeferry.demo.story:demo", "all", "The whole loop on this machine."),
@@ -46,6 +47,7 @@ COMMANDS: Final[dict[str, Lazy]] = {
     "server": Lazy("fleet_server.cli:server", "server", "Run the fleet server."),
     "keys": Lazy("fleet_server.cli:keys", "server", "Make and extend the fleet's keys."),
     "agent": Lazy("device_agent.cli:app", "agent", "Run a device."),
+    "runtimes": Lazy("converter.cli_runtimes:app", "", "Old and other runtimes in which every variant is tried."),
     "worker": Lazy("edgeferry.commands.worker:worker", "all", "Train what the fleet asks for."),
     "runs": Lazy("trainer.cli:runs", "trainer", "Training runs and their verdicts."),
 }

@@ -160,8 +160,8 @@ def test_a_converter_that_crashes_is_named_and_leaves_the_tool_alive(tmp_path: P
     """TensorFlow's calibrator dies of a rolled LSTM; nothing is published, and a report says why."""
     progress = RecordingProgress()
     folder = candidate("lstm", tmp_path / "candidate")
-    with pytest.raises(GateError, match="tflite-int8: the child process died of SIGSEGV") as caught:
-        convert(folder, tmp_path / "release", progress=progress, recipes=("tflite-int8",))
+    with pytest.raises(GateError, match="tflite-int8-tf: the child process died of SIGSEGV") as caught:
+        convert(folder, tmp_path / "release", progress=progress, recipes=("tflite-int8-tf",))
     assert not (tmp_path / "release").exists()
     assert "SIGSEGV" in (tmp_path / "release-refused" / "report.html").read_text(encoding="utf-8")
     assert "release-refused" in caught.value.hint

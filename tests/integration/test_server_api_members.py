@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -164,7 +165,7 @@ def test_the_desired_document_is_a_signed_envelope(server: TestServer) -> None:
     import sqlite3
 
     server.enrol("pi-doc")
-    with sqlite3.connect(server.folder / "state" / "edgeferry.db") as connection:
+    with closing(sqlite3.connect(server.folder / "state" / "edgeferry.db")) as connection:
         row = connection.execute("SELECT signed FROM desired WHERE device_id = 'pi-doc'").fetchone()
     document = decode(row[0], SignedDocument)
     assert decode(base64.b64decode(document.payload), Desired).device_id == "pi-doc"

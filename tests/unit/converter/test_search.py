@@ -111,7 +111,7 @@ def test_no_plan_that_works_is_an_error_with_every_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreement", "rows", "holds"), [(0.99, 1000, True), (0.971, 100, False), (0.971, 10**6, True)]
+    ("agreement", "rows", "holds"), [(0.99, 1000, True), (0.971, 100, False), (0.971, 10**6, True), (1.0, 20, False)]
 )
 def test_the_goal_leaves_room_for_chance(agreement: float, rows: int, holds: bool) -> None:  # noqa: FBT001  a table
     """Few rows near the threshold are not enough: one standard error must be to spare."""

@@ -15,7 +15,7 @@ from trainer.leakage import remove_leakage, row_hashes
 from trainer.replay import mix_epoch
 from trainer.settings import SplitSection
 from trainer.sources.fleet import merge_fleet
-from trainer.split import calibration_rows, split_rows
+from trainer.split import MAX_CALIBRATION_ROWS, calibration_rows, split_rows
 
 SETTINGS = SplitSection()
 
@@ -81,10 +81,10 @@ def test_data_of_copies_only_are_refused() -> None:
 
 
 def test_calibration_is_a_small_part_of_training() -> None:
-    """At most 256 rows, none twice."""
-    train_I = np.arange(1000, 2000)
+    """At most MAX_CALIBRATION_ROWS rows, none twice."""
+    train_I = np.arange(1000, 1000 + 2 * MAX_CALIBRATION_ROWS)
     rows_I = calibration_rows(train_I, seed=3)
-    assert len(set(rows_I.tolist())) == 256
+    assert len(set(rows_I.tolist())) == MAX_CALIBRATION_ROWS
     assert np.isin(rows_I, train_I).all()
     assert len(calibration_rows(train_I[:10], seed=3)) == 10
 
