@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from device_agent.host.protocol import InferRequest, body_limit_bytes, decode_request, encode_response, model_metadata
 from fleet_contract.errors import ContractError
@@ -100,6 +101,14 @@ def test_the_response_carries_id_scores_and_the_best_label_of_each_row(manifest:
     assert response["outputs"] == [
         {"name": "scores", "datatype": "FP32", "shape": [2, 10], "data": scores_BK.ravel().tolist()}
     ]
+
+
+def test_a_release_without_labels_answers_with_numbers_alone(manifest: ReleaseManifest) -> None:
+    """An autoencoder has no best label, and none is made up."""
+    bare = replace(manifest, labels=())
+    response = json.loads(encode_response(InferRequest(()), np.zeros((1, 10), np.float32), bare))
+    assert "parameters" not in response
+    assert response["outputs"][0]["shape"] == [1, 10]
 
 
 def test_a_request_without_id_gets_none(manifest: ReleaseManifest) -> None:
