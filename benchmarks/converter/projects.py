@@ -57,13 +57,13 @@ def _separable(shape: tuple[int, ...]) -> Any:
 
     def block(tensor: Any, filters: int, stride: int) -> Any:
         out = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False)(tensor)
-        out = layers.Activation("silu")(layers.BatchNormalization()(out))
-        out = layers.BatchNormalization()(layers.Conv2D(filters, 1, use_bias=False)(out))
+        out = layers.Activation("silu")(layers.BatchNormalization(momentum=0.9)(out))
+        out = layers.BatchNormalization(momentum=0.9)(layers.Conv2D(filters, 1, use_bias=False)(out))
         return layers.add([tensor, out]) if stride == 1 and tensor.shape[-1] == filters else out
 
     image = Input(shape)
     tensor = layers.Conv2D(24, 3, padding="same", use_bias=False)(image)
-    tensor = layers.ReLU()(layers.BatchNormalization()(tensor))
+    tensor = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(tensor))
     for filters, stride in ((32, 2), (32, 1), (64, 2), (64, 1), (96, 1)):
         tensor = block(tensor, filters, stride)
     tensor = layers.GlobalAveragePooling2D()(tensor)
