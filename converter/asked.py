@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from converter.budgets import Budget, strictest
+from converter.proof.budgets import Budget, strictest
+from converter.proof.targets import is_this_machine, parse_target, recipes_for, refusals, undeclared
 from converter.recipe import Recipe, parse_recipes
-from converter.targets import is_this_machine, parse_target, recipes_for, refusals, undeclared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from converter.candidate_folder import Source
-    from converter.targets import Target
+    from converter.proof.targets import Target
+    from converter.sources.candidate_folder import Source
     from fleet_contract.candidate import Candidate
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from converter.gates import search_goal
-from converter.jobs import REFERENCE_FILE, BuildJob, Built
-from converter.sandbox import Limits, run_job
+from converter.process.jobs import REFERENCE_FILE, BuildJob, Built
+from converter.process.sandbox import Limits, run_job
+from converter.proof.gates import search_goal
 from fleet_contract.codec import decode
 from fleet_contract.errors import ModelError
 

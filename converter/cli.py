@@ -32,13 +32,13 @@ def convert(  # noqa: PLR0917  typer passes options by name
     """Convert a candidate to quantized, proven variants and write the release bundle."""
     from rich.console import Console
 
-    from converter.candidate_folder import newest_candidate
     from converter.cli_runtimes import installed_environments
     from converter.console_progress import console_progress
     from converter.pipeline import convert as run
     from converter.pipeline import search_folder
-    from converter.report_terminal import show
-    from converter.sandbox import Limits
+    from converter.process.sandbox import Limits
+    from converter.report.terminal import show
+    from converter.sources.candidate_folder import newest_candidate
 
     console = Console(stderr=True)
     with console_progress(console, "converting", records=search_folder(out)) as progress:

@@ -37,11 +37,11 @@ def import_model(  # noqa: PLR0917  typer passes options by name
 
     from converter.cli_runtimes import installed_environments
     from converter.console_progress import console_progress
-    from converter.importer import ImportRequest
-    from converter.importer import import_model as run
     from converter.pipeline import search_folder
-    from converter.report_terminal import show
-    from converter.sandbox import Limits
+    from converter.process.sandbox import Limits
+    from converter.report.terminal import show
+    from converter.sources.importer import ImportRequest
+    from converter.sources.importer import import_model as run
     from converter.stopwatch import Stopwatch
 
     request = ImportRequest(

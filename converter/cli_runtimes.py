@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from converter.environments import Environment
+    from converter.environments.known import Environment
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,8 +37,8 @@ def add(
     from rich.console import Console
 
     from converter.console_progress import console_progress
-    from converter.environment_setup import add_environment
-    from converter.environments import parse_pin
+    from converter.environments.known import parse_pin
+    from converter.environments.setup import add_environment
 
     pin, root = parse_pin(runtime), folder_of(folder)
     with console_progress(Console(stderr=True), "starting") as progress:
@@ -53,7 +53,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """The environments that are there."""
-    from converter.environments import known_environments
+    from converter.environments.known import known_environments
 
     root = folder_of(folder)
     found = known_environments(root)
@@ -74,14 +74,14 @@ def remove(
     folder: Folder = None,
 ) -> None:
     """Remove an environment, also a broken one."""
-    from converter.environments import remove_environment
+    from converter.environments.known import remove_environment
 
     typer.echo(f"removed {remove_environment(runtime, folder_of(folder))}")
 
 
 def folder_of(given: Path | None) -> Path:
     """The folder of environments: `given`, or the one of the process's environment."""
-    from converter.environments import environments_folder
+    from converter.environments.known import environments_folder
 
     return given.absolute() if given else environments_folder(os.environ, Path.home())
 
@@ -92,7 +92,7 @@ def installed_environments() -> tuple[Environment, ...]:
     Raises:
         DataError: one is broken.
     """
-    from converter.environments import known_environments
+    from converter.environments.known import known_environments
 
     return known_environments(folder_of(None))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from converter.parity import TIE
+from converter.proof.parity import TIE
 from fleet_contract.release import MIN_GOLDEN_VECTORS
 
 if TYPE_CHECKING:

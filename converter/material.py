@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.calibration import MAX_HOLDOUT_ROWS, calibration_split, model_inputs, spread_rows
-from converter.foreign import lay_model
 from converter.golden import golden_rows
-from converter.parity import slices_of
+from converter.proof.parity import slices_of
+from converter.sources.foreign import lay_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from converter.candidate_folder import Source
-    from converter.jobs import ModelKind
+    from converter.process.jobs import ModelKind
+    from converter.sources.candidate_folder import Source
     from fleet_contract.candidate import Candidate
 
 

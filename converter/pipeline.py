@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from converter.asked import aimed, ask
-from converter.budgets import unjudged
 from converter.building import build_alone, build_variants
 from converter.bundle import REPORT_HTML, Bundle, check_target, write_bundle
-from converter.candidate_folder import load_source
 from converter.material import lay_out, with_golden
+from converter.process.sandbox import Limits
+from converter.proof.budgets import unjudged
+from converter.proof.trial import prove_variant
+from converter.proof.verdicts import settle, timed_in_turn
 from converter.recipe import Precision, Recipe
 from converter.release_parts import assemble
-from converter.reporting import make_report, report_files
-from converter.sandbox import Limits
+from converter.report.making import make_report, report_files
+from converter.sources.candidate_folder import load_source
 from converter.stopwatch import Stopwatch
-from converter.trial import prove_variant
-from converter.verdicts import settle, timed_in_turn
 from fleet_contract.errors import GateError
 from fleet_files.durable import replacing_folder, write_file
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
     from converter.asked import Asked
     from converter.building import Build
-    from converter.candidate_folder import Source
-    from converter.environments import Environment
+    from converter.environments.known import Environment
     from converter.material import Material
     from converter.progress import Progress
-    from converter.report import ConversionReport
-    from converter.trial import Trial
+    from converter.proof.trial import Trial
+    from converter.report.figures import ConversionReport
+    from converter.sources.candidate_folder import Source
     from fleet_contract.candidate import Candidate
     from fleet_contract.release import Verdict
 

@@ -8,10 +8,10 @@ import msgspec
 
 from converter.archive import encode_npz
 from converter.bundle import blob_ref
-from converter.compatibility import declare, required_ram_mb
 from converter.drift_reference import build_profile
 from converter.lineage import tool_versions
-from converter.report import evidence
+from converter.proof.compatibility import declare, required_ram_mb
+from converter.report.figures import evidence
 from fleet_contract.codec import encode
 from fleet_contract.errors import ModelError
 from fleet_contract.release import Lineage, ReleaseManifest, Requirements, Variant
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from converter.candidate_folder import Source
     from converter.material import Material
-    from converter.trial import Trial
+    from converter.proof.trial import Trial
+    from converter.sources.candidate_folder import Source
     from fleet_contract.release import BlobRef, Verdict
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.calibration import model_inputs
-from converter.jobs import SCORES_FILE, ProveJob
-from converter.sandbox import Limits, run_job
+from converter.process.jobs import SCORES_FILE, ProveJob
+from converter.process.sandbox import Limits, run_job
 from fleet_contract.tensors import check_batch
 
 if TYPE_CHECKING:

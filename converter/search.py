@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
-from converter.intervals import wilson
-from converter.parity import agreement, sqnr_db
 from converter.plan import Plan
+from converter.proof.intervals import wilson
+from converter.proof.parity import agreement, sqnr_db
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from converter.report import StageTime
+from converter.report.figures import StageTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,10 +23,10 @@ import numpy as np
 from inputs import INPUTS
 
 from converter.calibration import calibration_split
-from converter.jobs import JOB_FILE, REFERENCE_FILE, SCORES_FILE, BuildJob, Built, ModelKind, ProveJob
-from converter.latency import compare_latency
-from converter.parity import agreement, sqnr_db
-from converter.sandbox import Limits, environment, run_job
+from converter.process.jobs import JOB_FILE, REFERENCE_FILE, SCORES_FILE, BuildJob, Built, ModelKind, ProveJob
+from converter.process.sandbox import Limits, environment, run_job
+from converter.proof.latency import compare_latency
+from converter.proof.parity import agreement, sqnr_db
 from fleet_contract.codec import decode, encode
 from fleet_contract.device_profile import Runtime
 from fleet_contract.tensors import DType, TensorSpec

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from converter.backends.forms import open_forms
-from converter.jobs import JOB_FILE, BuildJob
+from converter.process.jobs import JOB_FILE, BuildJob
 from fleet_contract.codec import decode
 from fleet_contract.errors import ModelError
 

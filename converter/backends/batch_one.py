@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from converter.backends import tflite
-from converter.backends.canonical import INPUT_NAME
 from converter.backends.float_model import ONNX_OPSET
-from converter.backends.onnx_model import prepare_float
+from converter.backends.onnx.canonical import INPUT_NAME
+from converter.backends.onnx.model import prepare_float
+from converter.backends.tflite import export
 from converter.backends.translate import tool_errors
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from converter.jobs import Edge
+    from converter.process.jobs import Edge
 
 
 class BatchOne:
@@ -35,7 +35,7 @@ class BatchOne:
     def tflite(self, folder: Path) -> Path:
         """Float TFLite, by the TFLite converter from a SavedModel."""
         path = folder / "float.tflite"
-        path.write_bytes(tflite.convert_float(self._saved_model(folder)))
+        path.write_bytes(export.convert_float(self._saved_model(folder)))
         return path
 
     def onnx(self, folder: Path) -> Path:
@@ -51,7 +51,7 @@ class BatchOne:
 
     def tf_int8(self, calibration_B: NDArray[np.float32], folder: Path) -> bytes:
         """Full int8, by the TFLite converter."""
-        return tflite.convert_int8(self._saved_model(folder), calibration_B)
+        return export.convert_int8(self._saved_model(folder), calibration_B)
 
     def _saved_model(self, folder: Path) -> Path:
         if self._saved is None:

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from converter.backends.forms import open_forms
-from converter.jobs import REFERENCE_FILE, BuildJob, Built
 from converter.plan import Plan, Quantizer
+from converter.process.jobs import REFERENCE_FILE, BuildJob, Built
 from converter.recipe import Precision, Ranges, Recipe, parse_recipe
 from converter.search import Goal, Search, calibration_plans
 from converter.trial_log import TrialLog, digest
@@ -101,8 +101,8 @@ class _Builder:
         return _Made(self._plain_tflite(recipe) if recipe.runtime is Runtime.TFLITE else self._plain_onnx(recipe))
 
     def _plain_tflite(self, recipe: Recipe) -> bytes:
-        from converter.backends import litert
-        from converter.backends.slim import slim
+        from converter.backends.tflite import litert
+        from converter.backends.tflite.slim import slim
 
         data = self._forms.tflite().read_bytes()
         if recipe.precision is Precision.FLOAT16:
@@ -112,7 +112,7 @@ class _Builder:
         return slim(data)
 
     def _plain_onnx(self, recipe: Recipe) -> bytes:
-        from converter.backends import onnx_model
+        from converter.backends.onnx import model as onnx_model
 
         path = self._forms.onnx()
         if recipe.precision is Precision.FLOAT16:
@@ -123,7 +123,7 @@ class _Builder:
 
     def _static(self, recipe: Recipe) -> _Made:
         if recipe.ranges is Ranges.TF:
-            from converter.backends.slim import slim
+            from converter.backends.tflite.slim import slim
 
             return _Made(slim(self._forms.tf_int8(self._calibration)))
         quantizer = self._quantizer(recipe)
@@ -155,13 +155,13 @@ class _Builder:
 
     @cached_property
     def _tflite_quantizer(self) -> Quantizer:
-        from converter.backends.litert import TfliteQuantizer
+        from converter.backends.tflite.litert import TfliteQuantizer
 
         return TfliteQuantizer(self._forms.tflite().read_bytes(), self._calibration)
 
     @cached_property
     def _onnx_quantizer(self) -> Quantizer:
-        from converter.backends.onnx_quantizer import OnnxQuantizer
+        from converter.backends.onnx.quantizer import OnnxQuantizer
 
         return OnnxQuantizer(self._forms.onnx(), self._calibration)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.jobs import Edge
+    from converter.process.jobs import Edge
 
 ONNX_OPSET: Final = 17
 """The newest that tf2onnx writes well and that runtimes of 2022 (onnxruntime 1.12) already read."""

@@ -9,9 +9,9 @@ import onnx
 import onnxruntime
 
 from converter.backends.float_model import only
-from converter.backends.onnx_model import prepare_float
+from converter.backends.onnx.model import prepare_float
 from converter.backends.translate import tool_errors
-from converter.jobs import Edge
+from converter.process.jobs import Edge
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:

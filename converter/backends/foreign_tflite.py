@@ -8,10 +8,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from converter.backends.float_model import only
-from converter.backends.onnx_model import prepare_float
-from converter.backends.tflite_prepare import prepare
+from converter.backends.onnx.model import prepare_float
+from converter.backends.tflite.prepare import prepare
 from converter.backends.translate import tool_errors
-from converter.jobs import Edge
+from converter.process.jobs import Edge
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:

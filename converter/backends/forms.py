@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from converter.calibration import spread_rows
-from converter.gates import FLOAT_MIN_SQNR_DB
-from converter.jobs import BuildJob, ModelKind
-from converter.parity import sqnr_db
-from converter.runtimes import open_session
-from converter.shapes import check_edges, check_shape
+from converter.process.jobs import BuildJob, ModelKind
+from converter.process.runtimes import open_session
+from converter.proof.gates import FLOAT_MIN_SQNR_DB
+from converter.proof.parity import sqnr_db
+from converter.sources.shapes import check_edges, check_shape
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ModelError
 

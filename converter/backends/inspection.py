@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.backends.forms import float_scores, open_model
-from converter.jobs import INSPECTION_FILE, SCORES_FILE, Inspection, InspectJob
-from converter.shapes import check_rows
+from converter.process.jobs import INSPECTION_FILE, SCORES_FILE, Inspection, InspectJob
+from converter.sources.shapes import check_rows
 from fleet_contract.codec import encode
 from fleet_files.durable import write_file
 

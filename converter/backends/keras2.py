@@ -15,7 +15,7 @@ from converter.backends.batch_one import BatchOne
 from converter.backends.float_model import SCORING_ROWS, in_batches, only
 from converter.backends.keras2_description import check_description
 from converter.backends.translate import tool_errors
-from converter.jobs import Edge
+from converter.process.jobs import Edge
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from zipfile import is_zipfile
 import keras
 import numpy as np
 
-from converter.backends import tflite
-from converter.backends.canonical import INPUT_NAME
 from converter.backends.float_model import ONNX_OPSET, SCORING_ROWS, FloatModel, only
-from converter.backends.onnx_model import prepare_float
+from converter.backends.onnx.canonical import INPUT_NAME
+from converter.backends.onnx.model import prepare_float
+from converter.backends.tflite import export
 from converter.backends.translate import tool_errors
-from converter.jobs import Edge
+from converter.process.jobs import Edge
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class KerasModel:
     def tflite(self, folder: Path) -> Path:
         """By the TFLite converter, from a SavedModel."""
         path = folder / "float.tflite"
-        path.write_bytes(tflite.convert_float(self._saved_model(folder)))
+        path.write_bytes(export.convert_float(self._saved_model(folder)))
         return path
 
     def onnx(self, folder: Path) -> Path:
@@ -78,7 +78,7 @@ class KerasModel:
 
     def tf_int8(self, calibration_B: NDArray[np.float32], folder: Path) -> bytes:
         """By the TFLite converter, from a SavedModel."""
-        return tflite.convert_int8(self._saved_model(folder), calibration_B)
+        return export.convert_int8(self._saved_model(folder), calibration_B)
 
     def _saved_model(self, folder: Path) -> Path:
         """The model as a SavedModel with batch 1, made once.

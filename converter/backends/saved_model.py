@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from converter.backends.batch_one import BatchOne
 from converter.backends.float_model import in_batches, only
 from converter.backends.translate import tool_errors
-from converter.jobs import Edge
+from converter.process.jobs import Edge
 from fleet_contract.errors import ModelError
 
 if TYPE_CHECKING:

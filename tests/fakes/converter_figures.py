@@ -7,14 +7,14 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter.budgets import Budget
 from converter.building import Build
-from converter.compatibility import OldRuntime
-from converter.gates import Figures, fact
-from converter.jobs import Proof
-from converter.parity import Accuracy, Agreement, Drop, Parity
+from converter.process.jobs import Proof
+from converter.proof.budgets import Budget
+from converter.proof.compatibility import OldRuntime
+from converter.proof.gates import Figures, fact
+from converter.proof.parity import Accuracy, Agreement, Drop, Parity
+from converter.proof.trial import Trial
 from converter.recipe import parse_recipe
-from converter.trial import Trial
 from fleet_contract.candidate import VariantGates
 from fleet_contract.device_profile import Runtime
 from fleet_contract.tensors import DType, TensorSpec

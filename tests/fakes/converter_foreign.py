@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.archive import encode_npz
-from converter.sandbox import environment
+from converter.process.sandbox import environment
 from fleet_contract.errors import ModelError
 from tests.fakes.converter_candidates import digits
 
@@ -186,7 +186,7 @@ def _build_onnx(folder: Path) -> None:
 
 def _open_all(paths: Sequence[Path]) -> dict[str, str]:
     from converter.backends.forms import open_model
-    from converter.foreign import read_foreign
+    from converter.sources.foreign import read_foreign
 
     found = {}
     for path in paths:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converter.backends.tflite_schema import add_buffer, pack, read_model
+from converter.backends.tflite.schema import add_buffer, pack, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import pytest
 
 from converter.archive import encode_npz
 from converter.bundle import Bundle, blob_ref, load_bundle, write_bundle
-from converter.candidate_folder import load_source, newest_candidate
+from converter.sources.candidate_folder import load_source, newest_candidate
 from fleet_contract.candidate import CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, SAMPLES_FILE
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ConflictError, ContractError, DataError, NotFoundError
@@ -31,6 +31,7 @@ def test_a_whole_candidate_loads(tmp_path: Path) -> None:
     assert source.model == {"model.keras": b"model"}
     assert source.samples.holdout.shape == (400, 8, 8, 1)
     assert source.samples.holdout.dtype == np.uint8
+    assert source.samples.labels is not None
     assert source.samples.labels.dtype == np.int64
     assert set(source.samples.slices.tolist()) == {"odd", "even"}
 
@@ -133,6 +134,7 @@ def test_labels_by_name_become_indices(tmp_path: Path) -> None:
     """Names of labels are as good as their numbers."""
     names = np.array([str(index % 10) for index in range(400)])
     source = load_source(write_candidate(tmp_path / "c", b"model", samples_with(holdout_labels=names)))
+    assert source.samples.labels is not None
     assert source.samples.labels.tolist() == [index % 10 for index in range(400)]
 
 

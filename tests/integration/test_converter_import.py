@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from converter.bundle import load_bundle
-from converter.importer import ImportRequest, import_model
-from converter.sandbox import Limits
+from converter.process.sandbox import Limits
+from converter.sources.importer import ImportRequest, import_model
 from converter.stopwatch import Stopwatch
 from fleet_contract.errors import DataError, GateError, ModelError
 from tests.fakes.converter_candidates import RecordingProgress

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
-from converter.jobs import REFERENCE_FILE, BuildJob, Built, ModelKind
-from converter.parity import sqnr_db
+from converter.process.jobs import REFERENCE_FILE, BuildJob, Built, ModelKind
+from converter.process.runtimes import open_session
+from converter.process.sandbox import Limits, environment, run_job
+from converter.proof.parity import sqnr_db
 from converter.recipe import RECIPES
-from converter.runtimes import open_session
-from converter.sandbox import Limits, environment, run_job
 from fleet_contract.codec import decode
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ModelError

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from converter.bundle import Bundle, load_bundle
-from converter.parity import agreement
 from converter.pipeline import convert
-from converter.report import ConversionReport
+from converter.proof.parity import agreement
+from converter.report.figures import ConversionReport
 from converter.scoring import score
 from edgeferry.cli import run
 from edgeferry.exit_codes import ExitCode

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 
-from converter.jobs import JOB_FILE, BuildJob, Built
+from converter.process.jobs import JOB_FILE, BuildJob, Built
+from converter.process.sandbox import Limits, environment, explain, run_limited
 from converter.recipe import FAMILIES
-from converter.sandbox import Limits, environment, explain, run_limited
 from fleet_contract.codec import decode, encode
 from fleet_contract.tensors import DType, TensorSpec
 
@@ -41,7 +41,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from converter.backends.build import build
-from converter.jobs import JOB_FILE, BuildJob
+from converter.process.jobs import JOB_FILE, BuildJob
 from fleet_contract.codec import decode
 for folder in map(Path, sys.argv[1:]):
     build(decode((folder / JOB_FILE).read_bytes(), BuildJob), folder)

@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converter.compatibility import Declared, declare
-from converter.environment_setup import add_environment
-from converter.environments import Environment, known_environments, parse_pin
-from converter.jobs import DESCRIBED_FILE, Described, DescribeJob, ProveJob
-from converter.latency import compare_latency
-from converter.oldest import Subject, prove_elsewhere
-from converter.pythons import Python, find_pythons, first_of_each_version, probe
+from converter.environments.known import Environment, known_environments, parse_pin
+from converter.environments.pythons import Python, find_pythons, first_of_each_version, probe
+from converter.environments.setup import add_environment
+from converter.process.jobs import DESCRIBED_FILE, Described, DescribeJob, ProveJob
+from converter.process.sandbox import Limits, run_job
+from converter.proof.compatibility import Declared, declare
+from converter.proof.latency import compare_latency
+from converter.proof.oldest import Subject, prove_elsewhere
+from converter.proof.trial import run_variant
 from converter.recipe import parse_recipe
-from converter.sandbox import Limits, run_job
-from converter.trial import run_variant
 from fleet_contract.codec import decode
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ConfigError, MissingExtraError, ModelError, UnreachableError
@@ -143,7 +143,7 @@ def test_proving_needs_only_numpy_and_msgspec(tmp_path: Path) -> None:
     there = environment("tflite-runtime==2.14.0")
     run_job(DescribeJob(package="tflite-runtime"), tmp_path, what="x", limits=LIMITS, python=there.python)
     code = (
-        "import sys, converter.child, converter.prove;"
+        "import sys, converter.process.child, converter.process.prove;"
         "files = {name for name, module in sys.modules.items() if getattr(module, '__file__', None)};"
         "print(*{name.partition('.')[0] for name in files} - set(sys.stdlib_module_names))"
     )

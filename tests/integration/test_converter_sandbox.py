@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from converter.jobs import ProveJob
-from converter.sandbox import Limits, environment, explain, run_job, run_limited
+from converter.process.jobs import ProveJob
+from converter.process.sandbox import Limits, environment, explain, run_job, run_limited
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ModelError
 

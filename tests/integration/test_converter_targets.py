@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from converter.bundle import load_bundle
-from converter.report import MAX_REPORT_BYTES, ConversionReport
-from converter.targets import TARGETS, is_this_machine
+from converter.proof.targets import TARGETS, is_this_machine
+from converter.report.figures import MAX_REPORT_BYTES, ConversionReport
 from edgeferry.cli import run
 from edgeferry.exit_codes import ExitCode
 from fleet_contract.candidate import GateOverrides

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter.backends import tflite_check
-from converter.backends.litert import TfliteQuantizer, dynamic_int8, half
-from converter.backends.tflite_interpreter import edges, open_interpreter, scores
-from converter.backends.tflite_layers import INPUT_LAYER, OUTPUT_LAYER
-from converter.backends.tflite_schema import dtype_of, kind_of, read_model
-from converter.parity import sqnr_db
+from converter.backends.tflite import check as tflite_check
+from converter.backends.tflite.interpreter import edges, open_interpreter, scores
+from converter.backends.tflite.layers import INPUT_LAYER, OUTPUT_LAYER
+from converter.backends.tflite.litert import TfliteQuantizer, dynamic_int8, half
+from converter.backends.tflite.schema import dtype_of, kind_of, read_model
 from converter.plan import Plan, Quantizer
+from converter.proof.parity import sqnr_db
 from converter.recipe import Ranges
 from converter.search import Goal, Search, calibration_plans
 from fleet_contract.errors import ModelError
@@ -80,7 +80,7 @@ def test_another_process_gives_the_same_bytes() -> None:
     """With another hash seed."""
     program = """
 import hashlib
-from converter.backends.litert import TfliteQuantizer
+from converter.backends.tflite.litert import TfliteQuantizer
 from converter.plan import Plan
 from tests.fakes.converter_tflite_models import rows, small_cnn
 print(hashlib.sha256(TfliteQuantizer(small_cnn(), rows(48)).quantize(Plan(ranges="mse", bias=True))).hexdigest())

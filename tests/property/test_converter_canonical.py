@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from converter.backends.canonical import canonical_bytes
+from converter.backends.onnx.canonical import canonical_bytes
 
 UNARY = ("Relu", "Neg", "Abs", "Sigmoid", "Tanh")
 BINARY = ("Add", "Sub", "Mul", "Max")

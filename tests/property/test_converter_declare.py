@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.compatibility import PACKAGES, OldRuntime, declare
+from converter.proof.compatibility import PACKAGES, OldRuntime, declare
 from fleet_contract.device_profile import Runtime, version_tuple
 
 VERSIONS = st.tuples(st.integers(0, 3), st.integers(0, 20), st.integers(0, 2)).map(

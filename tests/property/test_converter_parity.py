@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from converter.gates import at_least, at_most
 from converter.golden import golden_rows
-from converter.intervals import drop_at_most, share_at_least
-from converter.pareto import Point, beats, standings
-from converter.parity import compare
+from converter.proof.gates import at_least, at_most
+from converter.proof.intervals import drop_at_most, share_at_least
+from converter.proof.pareto import Point, beats, standings
+from converter.proof.parity import compare
 
 Scores = NDArray[np.float32]
 SCORES = arrays(np.float32, (24, 3), elements=st.floats(0, 1, width=32))

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.backends.slim import slim
-from converter.backends.tflite_interpreter import scores
-from converter.backends.tflite_schema import read_model
+from converter.backends.tflite.interpreter import scores
+from converter.backends.tflite.schema import read_model
+from converter.backends.tflite.slim import slim
 from tests.fakes.converter_tflite_models import edited, rows, single_dense, small_cnn
 
 MODEL = small_cnn()

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from converter.asked import ask
+from converter.proof.targets import TARGETS, recipes_for
 from converter.recipe import parse_recipe
-from converter.targets import TARGETS, recipes_for
 from fleet_contract.candidate import Candidate, GateOverrides, VariantGates
 from fleet_contract.errors import ConfigError
 from tests.fakes.converter_candidates import ALL_RECIPES, candidate_document

@@ -1,0 +1,1 @@
+"""ONNX: admitted, prepared, made canonical, quantized and checked."""

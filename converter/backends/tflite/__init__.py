@@ -1,0 +1,1 @@
+"""TFLite: exported, quantized with ranges of our own, slimmed and checked."""

@@ -1,0 +1,1 @@
+"""Child processes with limits, the jobs that they do, and the runtimes that only they load."""

@@ -1,0 +1,1 @@
+"""What is measured of a variant, and the gates, targets and front by which it is judged."""

@@ -1,0 +1,1 @@
+"""The conversion report: its figures, and how a terminal and a page show them."""
