@@ -13,7 +13,7 @@ from converter.recipe import RECIPES, Precision, parse_recipe
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ConfigError
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "targets.md"
+PAGE = Path(__file__).parents[4] / "docs" / "reference" / "targets.md"
 RUNTIME_RSS_MB = {Runtime.TFLITE: 51.0, Runtime.ONNX: 69.0}
 """What a process with a small model takes (docs/measurements.md)."""
 
