@@ -5,10 +5,12 @@ It imports only what its job needs, so that a process that proves a variant weig
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from converter.process.jobs import (
     FAILURE_FILE,
@@ -24,6 +26,9 @@ from converter.process.jobs import (
 from fleet_contract.codec import decode, encode
 from fleet_contract.errors import EdgeferryError
 from fleet_files.durable import write_file
+
+_PR_SET_PDEATHSIG: Final = 1
+"""Linux, prctl(2)."""
 
 
 def main(folder: Path) -> int:
@@ -62,5 +67,11 @@ def _run(job: Job, folder: Path) -> None:
         describe(job, folder)
 
 
+def end_with_parent() -> None:
+    """Asks Linux to kill this process when its parent dies, so that a killed conversion leaves nobody who writes on."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 if __name__ == "__main__":
+    end_with_parent()
     sys.exit(main(Path(sys.argv[1])))
