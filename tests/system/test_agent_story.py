@@ -6,6 +6,7 @@ is wrong on this board and a blob that was tampered with, survives a kill with n
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,10 +15,14 @@ import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from converter.process.sandbox import Limits
+from converter.sources.importer import ImportRequest, import_model
+from converter.stopwatch import Stopwatch
 from device_agent.identity import Membership
 from fleet_contract.api import BrokerAddress
 from fleet_contract.codec import decode, encode
@@ -31,12 +36,15 @@ from tests.fakes.agent_http import HttpFake
 from tests.fakes.agent_process import wait_for
 from tests.fakes.agent_releases import FakeRelease
 from tests.fakes.agent_tuf import TufFake
+from tests.fakes.converter_candidates import RecordingProgress
+from tests.fakes.converter_foreign import digit_rows, foreign
 from tests.fakes.host_client import call, infer_body
 from tests.fakes.host_releases import digits, make_release, store_golden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from converter.bundle import Bundle
     from fleet_contract.release import BlobRef, ReleaseManifest
 
 pytestmark = [
@@ -73,6 +81,7 @@ class Fleet:
         (identity / "identity.json").write_bytes(encode(membership))
         (identity / "root.json").write_bytes(self.tuf.root)
         server.files["/healthz"] = b"{}"
+        self.body = infer_body()
 
     def publish(self, manifest: ReleaseManifest) -> FakeRelease:
         """Signs a release and uploads its blobs."""
@@ -83,6 +92,13 @@ class Fleet:
         for sha256, data in blobs.items():
             self.server.files[f"/api/v1/blobs/{sha256}"] = data
         return release
+
+    def take(self, bundle: Bundle) -> ReleaseManifest:
+        """A release that was made elsewhere."""
+        self._blobs.mkdir(exist_ok=True)
+        for blob in bundle.manifest.blobs():
+            (self._blobs / blob.sha256).write_bytes(bundle.blob(blob).read_bytes())
+        return bundle.manifest
 
     def make(self, version: int, **changes: BlobRef) -> ReleaseManifest:
         """A real digits release."""
@@ -147,7 +163,7 @@ class Fleet:
     def infer(self) -> bool:
         """One real request; whether it was answered well."""
         try:
-            return call(self.port, "/v2/models/digits/infer", infer_body())[0] == 200
+            return call(self.port, "/v2/models/digits/infer", self.body)[0] == 200
         except OSError:
             return False
 
@@ -217,3 +233,23 @@ def test_a_graceful_end_says_goodbye(fleet: Fleet) -> None:
     assert birth.session_id == goodbye.session_id
     assert not os.path.exists(f"/proc/{agent.pid}")  # noqa: PTH110 - procfs
     assert not fleet.infer()
+
+
+def test_a_foreign_model_without_labels_is_installed_and_served(fleet: Fleet, tmp_path: Path) -> None:
+    """An autoencoder, imported, is proven, committed and served like a classifier; its windows come home."""
+    request = ImportRequest(
+        model=foreign("autoencoder.keras"),
+        samples=digit_rows(tmp_path / "rows.npz"),
+        now=datetime.now(UTC),
+        name="digits",
+    )
+    watch = Stopwatch(RecordingProgress(), perf_counter)
+    bundle = import_model(request, tmp_path / "release", watch=watch, recipes=("tflite-f32",), limits=Limits())
+    image = {"name": "input", "shape": [1, 8, 8, 1], "datatype": "FP32", "data": [0.5] * 64}
+    fleet.body = json.dumps({"inputs": [image]}).encode()
+    with fleet.agent():
+        fleet.desire(fleet.publish(fleet.take(bundle)))
+        serve_until(fleet, "d-1", S.COMMITTED)
+        status, _, answer = call(fleet.port, "/v2/models/digits/infer", fleet.body)
+        assert (status, answer["outputs"][0]["shape"]) == (200, [1, 64])
+        wait_for(lambda: [fleet.infer()] and fleet.observer.on(f"{TOPICS}telemetry"), "no telemetry")
