@@ -14,6 +14,7 @@ from fleet_contract.candidate import GateOverrides, Keep, VariantGates
 from fleet_contract.names import NameStr
 from fleet_contract.preprocessing import Clip, Scale, Standardize, StandardizeEach
 from fleet_contract.release import Fraction
+from trainer.gate_settings import CiSection, DirectionalSection, InvarianceSection, PolicySection
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -68,6 +69,7 @@ class DataSection(Struct, frozen=True, kw_only=True):
     duplicates: Annotated[str, Meta(pattern=r"^(remove|refuse)\Z")] = "remove"
     split: SplitSection = SplitSection()
     schema: SchemaSection = SchemaSection()
+    policy: PolicySection = PolicySection()
 
 
 class PreprocessingSection(Struct, frozen=True, kw_only=True):
@@ -105,16 +107,25 @@ class ValidateSection(Struct, frozen=True, kw_only=True):
     """`[validate]`: the gates of the verdict.
 
     `champion_alpha` is the level of the exact one-sided McNemar test for "worse than the champion"; slices with fewer
-    than `min_slice_samples` test rows are reported and not gated.
+    than `min_slice_samples` test rows are reported and not gated. `min_gain_over_baseline` is over always answering the
+    commonest class, `min_gain_over_simple_model` over the best of two models of scikit-learn that anybody would try
+    first; -1 only measures it. `max_churn` bounds the share of rows that champion and candidate decide differently,
+    `max_lost` the share that only the champion gets right, `max_slice_gap` how far the worst slice is behind the best.
     """
 
     min_accuracy: Fraction
     min_gain_over_baseline: Fraction = 0.05
+    min_gain_over_simple_model: Annotated[float, Meta(ge=-1.0, le=1.0)] = -1.0
     max_champion_regression: Fraction = 0.01
     champion_alpha: Share = 0.05
+    max_churn: Fraction = 1.0
+    max_lost: Fraction = 1.0
     min_slice_accuracy: Fraction = 0.0
     min_slice_samples: Positive = 20
+    max_slice_gap: Fraction = 1.0
     max_calibration_error: Fraction = 1.0
+    invariance: tuple[InvarianceSection, ...] = ()
+    directional: tuple[DirectionalSection, ...] = ()
 
 
 class ConvertSection(Struct, frozen=True, kw_only=True):
@@ -140,3 +151,4 @@ class ProjectFile(Struct, frozen=True, kw_only=True):
     train: TrainSection = TrainSection()
     validate: ValidateSection
     convert: ConvertSection = ConvertSection()
+    ci: CiSection = CiSection()
