@@ -139,6 +139,15 @@ class Lineage(Struct, frozen=True, kw_only=True):
     champion_version: int = 0
     """Version that validation compared with; 0 for none."""
 
+    data_override: str | UnsetType = UNSET
+    """Who trained on data that fail their schema, why, and what was wrong with them; unset where nothing was."""
+
+
+class Feature(Struct, frozen=True, kw_only=True):
+    """One column of a table that the model eats; with `categories`, their order gives the codes 0, 1, 2, ..."""
+
+    name: str
+    categories: tuple[str, ...] = ()
 
 class ReleaseManifest(Struct, frozen=True, kw_only=True):
     """`release.json`.

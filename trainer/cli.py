@@ -33,6 +33,9 @@ def train(
         Path | None, typer.Option("--out", "-o", help="The candidate's folder; default candidates/TIME.")
     ] = None,
     *,
+    accept_data: Annotated[
+        str, typer.Option("--accept-data", help="Why to train on data that fail their schema; recorded with your name.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a candidate: verify the data, train, evaluate, validate. Fails, with the candidate kept, if a gate does."""
@@ -45,7 +48,7 @@ def train(
     now = datetime.now(UTC)
     folder = out or loaded.folder / "candidates" / f"{now:%Y%m%dT%H%M%SZ}"
     with TerminalProgress() as progress:
-        result = run(loaded, out=folder, now=now, progress=progress)
+        result = run(loaded, out=folder, now=now, progress=progress, accept_data=_by_user(accept_data))
     if as_json:
         typer.echo(candidate_json(result))
     else:
@@ -66,3 +69,10 @@ def runs(project: ProjectOption = Path(), *, as_json: JsonOption = False) -> Non
         typer.echo(msgspec.json.encode(found).decode())
     else:
         print_runs(found)
+
+
+def _by_user(reason: str) -> str:
+    """The reason with the name of who gives it; empty without a reason."""
+    from getpass import getuser
+
+    return f"{getuser()}: {reason.strip()}" if reason.strip() else ""

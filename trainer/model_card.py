@@ -85,6 +85,7 @@ def _lineage_lines(lineage: Lineage) -> list[str]:
         "git revision": lineage.git_revision or "not in git",
         "seed": str(lineage.seed),
         "champion compared with": f"v{lineage.champion_version}" if lineage.champion_version else "none",
+        "data accepted in spite of anomalies": lineage.data_override or "no",
         "retrain request": lineage.retrain_request_id or "none",
         "tools": ", ".join(f"{tool} {version}" for tool, version in lineage.tool_versions.items()),
     }

@@ -35,10 +35,12 @@ def run(
     champion: Champion | None = None,
     extra: FleetSamples | None = None,
     retrain_request_id: str = "",
+    accept_data: str = "",
 ) -> CandidateResult:
     """Makes a candidate at `out`, a folder that must not exist yet (or be empty).
 
-    The candidate is written whatever the verdict; look at `.candidate.verdict`.
+    The candidate is written whatever the verdict; look at `.candidate.verdict`. `accept_data` says who takes data that
+    fail their schema all the same, and why; it goes into the lineage together with what was wrong with them.
 
     Raises:
         ConfigError: a setting or the reviewed schema is unreadable.
@@ -52,9 +54,9 @@ def run(
     progress.stage("ingest")
     data = ingest(project, extra, progress)
     progress.stage("verify")
-    schema = verify(project, data, progress)
+    verified = verify(project, data, progress, accept=accept_data)
     progress.stage("split")
-    prepared = split_and_fit(project, data, schema, progress)
+    prepared = split_and_fit(project, data, verified.schema, progress)
     progress.stage("train")
     with tracked_run(project, name=f"{project.name} {now:%Y-%m-%d %H:%M:%S}") as tracked:
         trained = train(project, prepared, progress)
@@ -69,6 +71,7 @@ def run(
             run_id=tracked.run_id,
             champion_version=champion.version if champion else 0,
             retrain_request_id=retrain_request_id,
+            data_override=verified.override,
         )
         draft = describe_candidate(
             project, prepared, evaluation=judged.evaluation, verdict=verdict, lineage=lineage, now=now

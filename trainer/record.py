@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 
 def describe_lineage(
-    project: Project, prepared: Prepared, *, run_id: str, champion_version: int, retrain_request_id: str
+    project: Project,
+    prepared: Prepared,
+    *,
+    run_id: str,
+    champion_version: int,
+    retrain_request_id: str,
+    data_override: str = "",
 ) -> Lineage:
     """Where the candidate comes from."""
     train = project.settings.train
@@ -49,6 +55,7 @@ def describe_lineage(
         tool_versions=tool_versions(),
         retrain_request_id=retrain_request_id,
         champion_version=champion_version,
+        data_override=data_override or msgspec.UNSET,
     )
 
 
@@ -121,6 +128,7 @@ def _record_run(tracked: TrackedRun, project: Project, candidate: Candidate, fit
             "retrain_request_id": lineage.retrain_request_id,
             "champion_version": str(lineage.champion_version),
             **{f"tool.{tool}": version for tool, version in lineage.tool_versions.items()},
+            "data_override": lineage.data_override or "",
         },
     )
 

@@ -68,7 +68,7 @@ def print_runs(runs: list[RunSummary]) -> None:
             run.status,
             accuracy,
             verdict,
-            escape(run.data_source),
+            escape(run.data_source + (f" (accepted by {run.data_override})" if run.data_override else "")),
         )
     Console().print(table)
 

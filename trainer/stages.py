@@ -20,7 +20,7 @@ from trainer.split import split_rows
 from trainer.train import LabelledInputs, fit_model, score
 from trainer.transforms import fit_transforms
 from trainer.validate import Judged, compare, validate
-from trainer.verify import find_anomalies, finite_rows, require_sound
+from trainer.verify import accepted, find_anomalies, finite_rows
 
 if TYPE_CHECKING:
     from fleet_contract.release import Verdict
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from trainer.split import Split
     from trainer.train import Fit
     from trainer.validate import Champion
+    from trainer.verify import Anomaly
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The schema of the data, what is odd about them, and who took them all the same; empty where nobody had to."""
+
+    schema: DataSchema
+    anomalies: tuple[Anomaly, ...]
+    override: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +75,30 @@ def ingest(project: Project, extra: FleetSamples | None, progress: Progress) -> 
     return merge_fleet(data, extra)
 
 
-def verify(project: Project, data: Dataset, progress: Progress) -> DataSchema:
+def verify(project: Project, data: Dataset, progress: Progress, *, accept: str = "") -> Verified:
     """The schema that `data` meet: the reviewed one, or one inferred now and left for review.
 
+    Args:
+        project: says where the schema is.
+        data: all rows, those from the fleet included.
+        progress: hears of anomalies that stop nothing.
+        accept: who takes data that do not meet it, and why; empty refuses them.
+
     Raises:
-        DataError: they do not meet it; an inferred schema is then not written.
+        DataError: they do not meet it, and nobody takes them or nobody can; an inferred schema is then not written.
     """
     reviewed = read_schema(project.schema_path)
     schema = reviewed or infer_schema(data.rows(np.flatnonzero(~data.fleet_mask)))
     anomalies = find_anomalies(data, schema)
-    require_sound(anomalies, data.source)
+    override = accepted(anomalies, data.source, accept)
     for anomaly in anomalies:
         progress.remark(str(anomaly))
+    if override:
+        progress.remark(f"trains all the same: {override}")
     if reviewed is None:
         write_schema(project.schema_path, schema)
         progress.remark(f"wrote {project.schema_path.name}: review it and keep it under version control")
-    return schema
+    return Verified(schema, tuple(anomalies), override)
 
 
 def split_and_fit(project: Project, data: Dataset, schema: DataSchema, progress: Progress) -> Prepared:

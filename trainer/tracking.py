@@ -42,6 +42,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     data_source: str = ""
     data_snapshot_sha256: str = ""
     retrain_request_id: str = ""
+    data_override: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def _summary(run: Any) -> RunSummary:
         data_source=tags.get("data_source", ""),
         data_snapshot_sha256=tags.get("data_snapshot_sha256", ""),
         retrain_request_id=tags.get("retrain_request_id", ""),
+        data_override=tags.get("data_override", ""),
     )
 
 

@@ -26,13 +26,17 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One way in which data differ from their schema. `rows` are examples, not all of `count`."""
+    """One way in which data differ from their schema. `rows` are examples, not all of `count`.
+
+    A `fatal` one stops a training; one that is not `waivable` does so whoever accepts it.
+    """
 
     kind: str
     count: int
     words: str
     rows: tuple[int, ...] = ()
     fatal: bool = True
+    waivable: bool = True
 
     def __str__(self) -> str:
         """The anomaly as a line for people."""
@@ -62,8 +66,20 @@ def require_sound(anomalies: list[Anomaly], source: str) -> None:
     more = f"\n  and {len(fatal) - MAX_NAMED} more" if len(fatal) > MAX_NAMED else ""
     raise DataError(
         f"{source}: got {len(fatal)} kinds of anomaly, expected none:{lines}{more}",
-        hint="mend the data, or, where the data are right, correct the reviewed schema",
+        hint="mend the data; where they are right, correct the schema: edgeferry data schema --update",
     )
+
+
+def accepted(anomalies: list[Anomaly], source: str, accept: str) -> str:
+    """`accept`, followed by the fatal anomalies that it takes; empty when there are none.
+
+    Raises:
+        DataError: there are fatal anomalies, and `accept` is empty or cannot take one of them.
+    """
+    fatal = [anomaly for anomaly in anomalies if anomaly.fatal]
+    if not accept or any(not anomaly.waivable for anomaly in fatal):
+        require_sound(anomalies, source)
+    return f"{accept} ({'; '.join(map(str, fatal))})" if fatal else ""
 
 
 def finite_rows(data: Dataset) -> NDArray[np.bool_]:
@@ -76,14 +92,14 @@ def finite_rows(data: Dataset) -> NDArray[np.bool_]:
 def _form(data: Dataset, schema: DataSchema) -> list[Anomaly]:
     found = []
     if len(data) == 0:
-        found.append(Anomaly("rows", 0, "got none, expected some"))
+        found.append(Anomaly("rows", 0, "got none, expected some", waivable=False))
     for kind, got, expected in (
         ("dtype", data.inputs_B.dtype.name, schema.dtype.value),
         ("shape", list(data.sample_shape), list(schema.shape)),
         ("labels", list(data.label_names), list(schema.labels)),
     ):
         if got != expected:
-            found.append(Anomaly(kind, len(data), f"got {got}, expected {expected}"))
+            found.append(Anomaly(kind, len(data), f"got {got}, expected {expected}", waivable=False))
     return found
 
 
