@@ -12,6 +12,7 @@ from converter.process.sandbox import Limits, run_job
 from converter.proof.gates import search_goal
 from fleet_contract.codec import decode
 from fleet_contract.errors import ModelError
+from fleet_contract.preprocessing import model_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,12 +65,13 @@ def _scaled(limits: Limits, recipes: Sequence[Recipe]) -> Limits:
 
 
 def _job(material: Material, recipes: Sequence[Recipe], *, reference: bool) -> BuildJob:
-    min_top1_agreement, min_sqnr_db = search_goal(material.candidate.gates, classes=bool(material.candidate.labels))
+    candidate = material.candidate
+    min_top1_agreement, min_sqnr_db = search_goal(candidate.gates, classes=bool(candidate.labels))
     return BuildJob(
         model=str(material.model),
         kind=material.kind,
-        input=material.candidate.inputs[0],
-        output=material.candidate.outputs[0],
+        input=model_input(candidate.inputs[0], candidate.preprocessing),
+        output=candidate.outputs[0],
         recipes=tuple(recipe.name for recipe in recipes),
         calibration=str(material.calibration),
         selection=str(material.selection),

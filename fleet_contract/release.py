@@ -6,6 +6,7 @@ blob. Versions never change once published; aliases move.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,7 +15,7 @@ from fleet_contract.codec import UtcTime, decode
 from fleet_contract.device_profile import Runtime
 from fleet_contract.errors import ContractError
 from fleet_contract.names import NameStr, Sha256Str
-from fleet_contract.preprocessing import Transform
+from fleet_contract.preprocessing import Transform, model_input
 from fleet_contract.tensors import TensorSpec
 
 Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -138,7 +139,6 @@ class Lineage(Struct, frozen=True, kw_only=True):
     retrain_request_id: str = ""
     champion_version: int = 0
     """Version that validation compared with; 0 for none."""
-
     data_override: str | UnsetType = UNSET
     """Who trained on data that fail their schema, why, and what was wrong with them; unset where nothing was."""
 
@@ -149,11 +149,13 @@ class Feature(Struct, frozen=True, kw_only=True):
     name: str
     categories: tuple[str, ...] = ()
 
+
 class ReleaseManifest(Struct, frozen=True, kw_only=True):
     """`release.json`.
 
     `inputs` are raw tensors as a caller sends them; `preprocessing` leads from there to the variants' own inputs;
-    `outputs` are float class scores, one per label; without `labels` they are numbers of another kind.
+    `outputs` are float class scores, one per label; without `labels` they are numbers of another kind. `features`
+    names the columns of a model of tables, in the order of the input's elements (`fleet_contract.features`).
     """
 
     schema: int = 1
@@ -164,6 +166,7 @@ class ReleaseManifest(Struct, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     labels: tuple[str, ...]
     preprocessing: tuple[Transform, ...] = ()
+    features: tuple[Feature, ...] | UnsetType = UNSET
     variants: tuple[Variant, ...]
     golden: BlobRef
     """NPZ with `inputs` (raw, B first) and `outputs` (float reference scores, BK); at least 64 rows."""
@@ -205,6 +208,7 @@ def decode_release(data: bytes) -> ReleaseManifest:
 def check_release(manifest: ReleaseManifest) -> None:
     """Passes when the manifest's parts agree: one input and one output, shapes of variants, labels, unique ids.
 
+    Variants take what preprocessing makes of the input.
     A release without labels gives one row of numbers that are not class scores: an autoencoder, a regressor.
 
     Raises:
@@ -223,9 +227,13 @@ def check_release(manifest: ReleaseManifest) -> None:
     if len(set(ids)) != len(ids):
         raise ContractError.mismatch(f"{name}: variants", got=ids, expected="unique ids")
     _check_outputs(name, manifest)
+    features, elements = manifest.features or (), math.prod(manifest.inputs[0].shape)
+    if features and len(features) != elements:
+        raise ContractError.mismatch(f"{name}: features", got=len(features), expected=f"{elements}, one per input")
+    eaten = model_input(manifest.inputs[0], manifest.preprocessing)
     for variant in manifest.variants:
         for got, expected, what in (
-            (variant.input.shape, manifest.inputs[0].shape, "input"),
+            (variant.input.shape, eaten.shape, "input"),
             (variant.output.shape, manifest.outputs[0].shape, "output"),
         ):
             if got != expected:

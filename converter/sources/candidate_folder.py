@@ -17,6 +17,7 @@ from converter.process.jobs import ModelKind
 from fleet_contract.candidate import CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, SAMPLES_FILE, Candidate
 from fleet_contract.codec import decode
 from fleet_contract.errors import ContractError, DataError, NotFoundError
+from fleet_contract.preprocessing import model_input
 from fleet_contract.release import MAX_RELEASE_BYTES, MIN_GOLDEN_VECTORS
 from fleet_contract.tensors import check_batch
 
@@ -97,6 +98,7 @@ def _check_tensors(candidate: Candidate) -> None:
     counts = (len(candidate.inputs), len(candidate.outputs))
     if counts != (1, 1):
         raise ContractError.mismatch("candidate: inputs and outputs", got=counts, expected="(1, 1)")
+    model_input(candidate.inputs[0], candidate.preprocessing)
     if candidate.outputs[0].shape != (len(candidate.labels),):
         raise ContractError.mismatch(
             "candidate: output shape",
