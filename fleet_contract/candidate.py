@@ -19,7 +19,7 @@ from msgspec import Meta, Struct, structs
 from fleet_contract.codec import UtcTime
 from fleet_contract.names import NameStr, Sha256Str
 from fleet_contract.preprocessing import Transform
-from fleet_contract.release import Evaluation, Lineage, Verdict
+from fleet_contract.release import Evaluation, Feature, Lineage, Verdict
 from fleet_contract.tensors import TensorSpec
 
 CANDIDATE_FILE: Final = "candidate.json"
@@ -100,6 +100,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     labels: tuple[str, ...]
     preprocessing: tuple[Transform, ...] = ()
+    features: tuple[Feature, ...] = ()
+    """Columns of a model of tables, in the order of the input's elements."""
     files: dict[str, Sha256Str]
     """SHA-256 of MODEL_FILE, SAMPLES_FILE and MODEL_CARD_FILE."""
     evaluation: Evaluation

@@ -5,7 +5,7 @@ Legend: B rows, I row indices. Labels are indices into `label_names`; a slice is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,23 +13,35 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fleet_contract.release import Feature
+
     RawInputs = NDArray[Any]
     Labels = NDArray[np.int64]
     Indices = NDArray[np.int64]
     Slices = NDArray[np.str_]
+    Groups = NDArray[np.str_]
+    Times = NDArray[np.float64]
 
 FLEET_SLICE: Final = "fleet"
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Raw inputs with labels; `source` says in words where they come from. Arrays are never changed in place."""
+    """Raw inputs with labels; `source` says in words where they come from. Arrays are never changed in place.
+
+    Tables have `features`, one for each element of an input in C order, with the vocabularies that gave its codes.
+    `groups_B` names what must not be torn apart by a split; `times_B` orders rows (Unix seconds where the source has
+    dates). Both are None where the source has no such column.
+    """
 
     inputs_B: RawInputs
     labels_B: Labels
     label_names: tuple[str, ...]
     slices_B: Slices
     source: str
+    features: tuple[Feature, ...] = ()
+    groups_B: Groups | None = None
+    times_B: Times | None = None
 
     def __len__(self) -> int:
         return len(self.labels_B)
@@ -47,12 +59,13 @@ class Dataset:
 
     def rows(self, rows_I: Indices) -> Dataset:
         """The dataset of these rows, in this order."""
-        return Dataset(
+        return replace(
+            self,
             inputs_B=self.inputs_B[rows_I],
             labels_B=self.labels_B[rows_I],
-            label_names=self.label_names,
             slices_B=self.slices_B[rows_I],
-            source=self.source,
+            groups_B=None if self.groups_B is None else self.groups_B[rows_I],
+            times_B=None if self.times_B is None else self.times_B[rows_I],
         )
 
 

@@ -1,6 +1,7 @@
 """The content hash of data: the same arrays, labels and slices give the same hash on every machine.
 
-Rules: pure; source names and paths do not count, every value does.
+Rules: pure; source names and paths do not count, every value does. What a source does not have (features, groups,
+times) adds nothing, so that the hash of data without them is what it was before there were such things.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ def snapshot_sha256(data: Dataset) -> Sha256:
     _update(digest, "inputs", data.inputs_B)
     _update(digest, "labels", data.labels_B)
     digest.update(encode({"slices": data.slices_B.tolist()}))
+    if data.features:
+        digest.update(encode({"features": data.features}))
+    if data.groups_B is not None:
+        digest.update(encode({"groups": data.groups_B.tolist()}))
+    if data.times_B is not None:
+        _update(digest, "times", data.times_B)
     return Sha256(digest.hexdigest())
 
 
