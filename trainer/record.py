@@ -71,6 +71,7 @@ def describe_candidate(
         outputs=(TensorSpec(name="scores", dtype=DType.FLOAT32, shape=(len(data.label_names),)),),
         labels=data.label_names,
         preprocessing=prepared.steps,
+        features=data.features,
         files={},
         evaluation=evaluation,
         verdict=verdict,
@@ -127,8 +128,8 @@ def _record_run(tracked: TrackedRun, project: Project, candidate: Candidate, fit
             "git_revision": lineage.git_revision,
             "retrain_request_id": lineage.retrain_request_id,
             "champion_version": str(lineage.champion_version),
-            **{f"tool.{tool}": version for tool, version in lineage.tool_versions.items()},
             "data_override": lineage.data_override or "",
+            **{f"tool.{tool}": version for tool, version in lineage.tool_versions.items()},
         },
     )
 
