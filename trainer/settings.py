@@ -58,14 +58,29 @@ class SchemaSection(Struct, frozen=True, kw_only=True):
 
 
 class DataSection(Struct, frozen=True, kw_only=True):
-    """`[data]`: what to train on. `limit` 0 takes all rows; `slices` names an array of the NPZ file.
+    """`[data]`: what to train on (docs/reference/data.md). `limit` 0 takes all rows.
 
+    `label`, `features` (none: all others), `slices`, `group` and `time` name columns of a table or features of TFRecord
+    examples, the last three also arrays of an NPZ file; `categorical` columns are categories though they look like
+    numbers. `shape` is what one row becomes, `image_size` height and width; `channels` 0 takes what the images have.
+    `snapshot` is the file that pins the source; `max_bytes` is what the inputs may take in memory.
     `duplicates` says what to do when a test row is also in the training split: `remove` it there, or `refuse`.
     """
 
     source: str
     limit: Count = 0
+    label: str = "label"
+    features: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
     slices: str = ""
+    group: str = ""
+    time: str = ""
+    shape: tuple[Positive, ...] = ()
+    separator: Annotated[str, Meta(pattern=r"^[,;|\t ]\Z")] = ","
+    image_size: tuple[Positive, Positive] | None = None
+    channels: Annotated[int, Meta(ge=0, le=4)] = 0
+    max_bytes: Positive = 4 * 1024**3
+    snapshot: str = "snapshot.json"
     duplicates: Annotated[str, Meta(pattern=r"^(remove|refuse)\Z")] = "remove"
     split: SplitSection = SplitSection()
     schema: SchemaSection = SchemaSection()
