@@ -6,13 +6,14 @@ what stands before it. Conflicting labels are told and do not stop a run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fleet_contract.errors import DataError
+from trainer.anomaly import Anomaly, examples
 from trainer.leakage import row_hashes
+from trainer.verify_features import feature_anomalies, feature_form
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,37 +21,20 @@ if TYPE_CHECKING:
     from trainer.dataset import Dataset
     from trainer.schema import DataSchema
 
-MAX_EXAMPLES = 5
 MAX_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """One way in which data differ from their schema. `rows` are examples, not all of `count`.
-
-    A `fatal` one stops a training; one that is not `waivable` does so whoever accepts it.
-    """
-
-    kind: str
-    count: int
-    words: str
-    rows: tuple[int, ...] = ()
-    fatal: bool = True
-    waivable: bool = True
-
-    def __str__(self) -> str:
-        """The anomaly as a line for people."""
-        where = f" (rows {', '.join(map(str, self.rows))}{', ...' if self.count > len(self.rows) else ''})"
-        return f"{self.kind}: {self.words}{where if self.rows else ''}"
-
-
 def find_anomalies(data: Dataset, schema: DataSchema) -> list[Anomaly]:
-    """Everything about `data` that `schema` does not allow, worst first; empty when all is well."""
+    """Everything about `data` that `schema` does not allow or a person would want to know; empty when all is well."""
     form = _form(data, schema)
     if form:
         return form
     base = data.rows(np.flatnonzero(~data.fleet_mask))
-    return [*_missing(data, schema), *_out_of_range(data, schema), *_class_balance(base, schema), *_conflicts(data)]
+    return [
+        *feature_anomalies(data, schema),
+        *_class_balance(base, schema),
+        *_copies(data),
+    ]
 
 
 def require_sound(anomalies: list[Anomaly], source: str) -> None:
@@ -100,29 +84,7 @@ def _form(data: Dataset, schema: DataSchema) -> list[Anomaly]:
     ):
         if got != expected:
             found.append(Anomaly(kind, len(data), f"got {got}, expected {expected}", waivable=False))
-    return found
-
-
-def _missing(data: Dataset, schema: DataSchema) -> list[Anomaly]:
-    bad_B = ~finite_rows(data)
-    count = int(bad_B.sum())
-    if count == 0:
-        return []
-    words = f"{count} of {len(data)} rows hold NaN or infinity, expected at most {schema.max_missing_fraction:.2%}"
-    fatal = count > schema.max_missing_fraction * len(data)
-    return [Anomaly("missing", count, words, _examples(bad_B), fatal=fatal)]
-
-
-def _out_of_range(data: Dataset, schema: DataSchema) -> list[Anomaly]:
-    flat_BN = data.inputs_B.reshape(len(data), -1)
-    with np.errstate(invalid="ignore"):
-        outside_BN = np.isfinite(flat_BN) & ((flat_BN < schema.low) | (flat_BN > schema.high))
-    outside_B = np.asarray(outside_BN.any(axis=1), np.bool_)
-    if not outside_B.any():
-        return []
-    value = flat_BN[outside_BN][0]
-    words = f"{int(outside_B.sum())} rows hold values outside [{schema.low:g}, {schema.high:g}], for instance {value:g}"
-    return [Anomaly("range", int(outside_B.sum()), words, _examples(outside_B))]
+    return found or feature_form(data, schema)
 
 
 def _class_balance(base: Dataset, schema: DataSchema) -> list[Anomaly]:
@@ -140,18 +102,24 @@ def _class_balance(base: Dataset, schema: DataSchema) -> list[Anomaly]:
     return found
 
 
-def _conflicts(data: Dataset) -> list[Anomaly]:
-    """Rows whose input occurs elsewhere with another label."""
+def _copies(data: Dataset) -> list[Anomaly]:
+    """Rows whose input occurs elsewhere: with another label, or once more with the same."""
     _, group_B = np.unique(row_hashes(data.inputs_B), return_inverse=True)
-    pairs = np.unique(np.stack([group_B, data.labels_B]), axis=1)
-    labels_of_group = np.bincount(pairs[0], minlength=int(group_B.max()) + 1)
-    conflict_B: NDArray[np.bool_] = labels_of_group[group_B] > 1
-    count = int(conflict_B.sum())
-    if count == 0:
+    groups = int(group_B.max()) + 1
+    if groups == len(data):
         return []
-    words = f"{count} rows are equal to another row with another label"
-    return [Anomaly("conflicting labels", count, words, _examples(conflict_B), fatal=False)]
+    _, first_I = np.unique(group_B * len(data.label_names) + data.labels_B, return_index=True)
+    labels_of_group = np.bincount(group_B[first_I], minlength=groups)
+    conflict_B: NDArray[np.bool_] = labels_of_group[group_B] > 1
+    copy_B = np.ones(len(data), np.bool_)
+    copy_B[first_I] = False
+    return [
+        *_told("conflicting labels", conflict_B, "are equal to another row with another label"),
+        *_told("copies", copy_B, "are equal to an earlier row with the same label"),
+    ]
 
 
-def _examples(mask_B: NDArray[Any]) -> tuple[int, ...]:
-    return tuple(int(row) for row in np.flatnonzero(mask_B)[:MAX_EXAMPLES])
+def _told(kind: str, mask_B: NDArray[np.bool_], words: str) -> list[Anomaly]:
+    """An anomaly that stops nothing; none when no row is marked."""
+    count = int(mask_B.sum())
+    return [Anomaly(kind, count, f"{count} rows {words}", examples(mask_B), fatal=False)] if count else []
