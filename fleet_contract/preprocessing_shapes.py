@@ -7,7 +7,7 @@ Legend: B batch first, T time, C entries of the last axis.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from fleet_contract.preprocessing_values import Real, Shape
 
-BT601 = (0.299, 0.587, 0.114)
+BT601: Final = (0.299, 0.587, 0.114)
 """Red, green, blue. Source: ITU-R BT.601-7, section 2.5.1."""
-CodeCount = Annotated[int, Meta(ge=1, le=10_000)]
+MAX_CODES: Final = 10_000
+CodeCount = Annotated[int, Meta(ge=1, le=MAX_CODES)]
 
 
 class Impute(Struct, frozen=True, kw_only=True, tag="impute", tag_field="kind"):

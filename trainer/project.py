@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fleet_contract.errors import ConfigError
-from trainer.settings import ProjectFile, StandardizeSetting
+from trainer.settings import ProjectFile
 from trainer.strict_toml import read_strict
+from trainer.transform_settings import StandardizeSetting
 
 if TYPE_CHECKING:
     from pathlib import Path

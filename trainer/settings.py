@@ -12,9 +12,9 @@ from msgspec import Meta, Struct
 
 from fleet_contract.candidate import GateOverrides, Keep, VariantGates
 from fleet_contract.names import NameStr
-from fleet_contract.preprocessing import Clip, Scale, Standardize, StandardizeEach
 from fleet_contract.release import Fraction
 from trainer.gate_settings import CiSection, DirectionalSection, InvarianceSection, PolicySection
+from trainer.transform_settings import TransformSetting
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -22,17 +22,6 @@ Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 DEFAULT_RECIPES = ("tflite-f32", "tflite-int8", "onnx-f32")
-
-
-class StandardizeSetting(Struct, frozen=True, kw_only=True, tag="standardize", tag_field="kind"):
-    """(x - mean) / std per entry of the last axis; what is left out is fitted on the training split."""
-
-    mean: tuple[float, ...] | None = None
-    std: tuple[Annotated[float, Meta(gt=0.0)], ...] | None = None
-
-
-TransformSetting = Scale | StandardizeSetting | StandardizeEach | Clip
-FittedTransform = Scale | Standardize | StandardizeEach | Clip
 
 
 class ProjectSection(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fleet_contract.preprocessing import Transform, apply
+from fleet_contract.preprocessing import Transform, apply, output_shape
 from trainer.evaluate import evaluate
 from trainer.keras_runtime import prepare
 from trainer.leakage import remove_leakage, without_missing
@@ -18,12 +18,13 @@ from trainer.sources.fleet import merge_fleet
 from trainer.sources.uri import load_source
 from trainer.split import split_rows
 from trainer.train import LabelledInputs, fit_model, score
-from trainer.transforms import fit_transforms
+from trainer.transforms import fit_transforms, usable_rows
 from trainer.validate import Judged, compare, validate
-from trainer.verify import accepted, find_anomalies, finite_rows
+from trainer.verify import accepted, find_anomalies
 
 if TYPE_CHECKING:
     from fleet_contract.release import Verdict
+    from trainer.anomaly import Anomaly
     from trainer.dataset import Dataset, FleetSamples, Indices
     from trainer.progress import Progress
     from trainer.project import Project
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from trainer.split import Split
     from trainer.train import Fit
     from trainer.validate import Champion
-    from trainer.verify import Anomaly
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class Prepared:
     schema: DataSchema
     parts: Split
     steps: tuple[Transform, ...]
+
+    @property
+    def model_shape(self) -> tuple[int, ...]:
+        """Shape of one input as the model eats it, without the batch axis."""
+        return output_shape(self.steps, self.data.sample_shape)
 
     def inputs(self, rows_I: Indices) -> LabelledInputs:
         """These rows as the model eats them."""
@@ -103,13 +108,13 @@ def verify(project: Project, data: Dataset, progress: Progress, *, accept: str =
 
 def split_and_fit(project: Project, data: Dataset, schema: DataSchema, progress: Progress) -> Prepared:
     """Splits without leakage; fits the declared transforms on the training part."""
-    settings = project.settings.data
-    parts = without_missing(split_rows(data, settings.split), finite_rows(data))
+    settings, transforms = project.settings.data, project.settings.preprocessing.transforms
+    parts = without_missing(split_rows(data, settings.split), usable_rows(transforms, data.inputs_B))
     parts, removed = remove_leakage(data, parts, refuse=settings.duplicates == "refuse")
     if removed:
         progress.remark(f"took {removed} copies of validation or test rows out of training and validation")
     progress.remark(f"{len(parts.train_I)} train, {len(parts.validation_I)} validation, {len(parts.test_I)} test rows")
-    steps = fit_transforms(project.settings.preprocessing.transforms, data.inputs_B[parts.train_I])
+    steps = fit_transforms(transforms, data.inputs_B[parts.train_I], data.features)
     return Prepared(data=data, schema=schema, parts=parts, steps=steps)
 
 
@@ -119,7 +124,7 @@ def train(project: Project, prepared: Prepared, progress: Progress) -> Trained:
     keras = prepare(seed=settings.seed, threads=settings.threads)
     model = build_model(
         project.model_path,
-        prepared.data.sample_shape,
+        prepared.model_shape,
         len(prepared.data.label_names),
         project.settings.model.hyperparameters,
     )
