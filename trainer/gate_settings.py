@@ -62,12 +62,12 @@ class Direction(StrEnum):
 class DirectionalSection(Struct, frozen=True, kw_only=True):
     """`[[validate.directional]]`: adding `change` to a feature must not lower (`up`) or raise (`down`) a class's score.
 
-    `feature` is an index along the last axis; a move against the direction of up to `tolerance` does not count, and
-    no more than `max_violations` of at most `rows` test rows may move so.
+    `feature` is a table's column, or an index along the last axis; a move against the direction of up to `tolerance`
+    does not count, and no more than `max_violations` of at most `rows` test rows may move so.
     """
 
     name: TestName
-    feature: Annotated[int, Meta(ge=0)]
+    feature: Annotated[int, Meta(ge=0)] | str
     change: float
     label: str
     direction: Direction = Direction.UP

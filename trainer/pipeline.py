@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from fleet_files.durable import require_free
 from trainer.record import describe_candidate, describe_lineage, keep_candidate
+from trainer.report_evaluation import evaluation_files, evaluation_record
 from trainer.stages import decide, ingest, judge, split_and_fit, train, verify
 from trainer.tracking import tracked_run
+from trainer.user_tests import check_behaviour_tests
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +53,7 @@ def run(
         UnreachableError: the tracking server does not answer.
     """
     require_free(out)
+    check_behaviour_tests(project.settings.validate, project.folder)
     progress.stage("ingest")
     data = ingest(project, extra, progress)
     progress.stage("verify")
@@ -61,7 +64,7 @@ def run(
     with tracked_run(project, name=f"{project.name} {now:%Y-%m-%d %H:%M:%S}") as tracked:
         trained = train(project, prepared, progress)
         progress.stage("evaluate")
-        judged = judge(prepared, trained)
+        judged = judge(project, prepared, trained)
         progress.stage("validate")
         verdict = decide(project, prepared, judged, champion)
         progress.stage("keep")
@@ -76,4 +79,13 @@ def run(
         draft = describe_candidate(
             project, prepared, evaluation=judged.evaluation, verdict=verdict, lineage=lineage, now=now
         )
-        return keep_candidate(out, project, prepared=prepared, trained=trained, draft=draft, tracked=tracked)
+        record = evaluation_record(project.name, judged, verdict, now)
+        return keep_candidate(
+            out,
+            project,
+            prepared=prepared,
+            trained=trained,
+            draft=draft,
+            tracked=tracked,
+            beside=evaluation_files(record),
+        )

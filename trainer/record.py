@@ -9,7 +9,7 @@ import msgspec
 from fleet_contract.candidate import CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, Candidate
 from fleet_contract.release import Lineage
 from fleet_contract.tensors import DType, TensorSpec
-from fleet_files.durable import new_folder
+from fleet_files.durable import new_folder, write_file
 from trainer.candidate import CandidateFiles, CandidateResult, fill_candidate_folder
 from trainer.lineage import git_revision, tool_versions
 from trainer.model_card import model_card
@@ -18,6 +18,7 @@ from trainer.snapshot import snapshot_sha256
 from trainer.split import calibration_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -84,9 +85,19 @@ def describe_candidate(
 
 
 def keep_candidate(
-    out: Path, project: Project, *, prepared: Prepared, trained: Trained, draft: Candidate, tracked: TrackedRun
+    out: Path,
+    project: Project,
+    *,
+    prepared: Prepared,
+    trained: Trained,
+    draft: Candidate,
+    tracked: TrackedRun,
+    beside: Mapping[str, bytes],
 ) -> CandidateResult:
-    """Writes the candidate folder and the run's record; `out` appears only when both are whole."""
+    """Writes the candidate folder and the run's record; `out` appears only when both are whole.
+
+    `beside` are files by name that the converter does not read: the evaluation for people and programs.
+    """
     card = model_card(
         draft.model, labels=draft.labels, evaluation=draft.evaluation, verdict=draft.verdict, lineage=draft.lineage
     )
@@ -99,8 +110,10 @@ def keep_candidate(
     )
     with new_folder(out) as building:
         candidate = fill_candidate_folder(building, files, draft)
+        for name, content in beside.items():
+            write_file(building / name, content)
         _record_run(tracked, project, candidate, trained.fit)
-        for name in (CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE):
+        for name in (CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, *beside):
             tracked.keep(building / name)
         tracked.keep(project.schema_path)
     return CandidateResult(folder=out, candidate=candidate)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleet_contract.preprocessing import Transform, apply, output_shape
+from trainer.baseline import simple_models
 from trainer.evaluate import evaluate
+from trainer.importance import part_importances
 from trainer.keras_runtime import prepare
 from trainer.leakage import remove_leakage, without_missing
 from trainer.model_file import build_model
+from trainer.policy import require_allowed_features, require_allowed_source
 from trainer.replay import mix_epoch
 from trainer.schema import infer_schema, read_schema, write_schema
 from trainer.sources.fleet import merge_fleet
@@ -19,13 +22,16 @@ from trainer.sources.uri import load_source
 from trainer.split import split_rows
 from trainer.train import LabelledInputs, fit_model, score
 from trainer.transforms import fit_transforms, usable_rows
+from trainer.user_tests import behaviour_results
 from trainer.validate import Judged, compare, validate
 from trainer.verify import accepted, find_anomalies
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fleet_contract.release import Verdict
     from trainer.anomaly import Anomaly
-    from trainer.dataset import Dataset, FleetSamples, Indices
+    from trainer.dataset import Dataset, FleetSamples, Indices, RawInputs
     from trainer.progress import Progress
     from trainer.project import Project
     from trainer.schema import DataSchema
@@ -72,7 +78,10 @@ class Trained:
 
 def ingest(project: Project, extra: FleetSamples | None, progress: Progress) -> Dataset:
     """The project's own data, followed by the fleet's samples where there are any."""
-    data = load_source(project.settings.data, project.folder)
+    settings = project.settings.data
+    require_allowed_source(settings.policy, settings.source)
+    data = load_source(settings, project.folder)
+    require_allowed_features(settings.policy, (feature.name for feature in data.features), data.source)
     progress.remark(f"{len(data)} rows of {list(data.sample_shape)} from {data.source}")
     if extra is None or len(extra.labels) == 0:
         return data
@@ -145,18 +154,34 @@ def train(project: Project, prepared: Prepared, progress: Progress) -> Trained:
     return Trained(model, fit)
 
 
-def judge(prepared: Prepared, trained: Trained) -> Judged:
-    """Scores of the test part and what they are worth."""
+def judge(project: Project, prepared: Prepared, trained: Trained) -> Judged:
+    """Scores of the test part and what they are worth, beside simple models and under the user's behaviour tests."""
+
+    def score_raw(raw_B: RawInputs) -> NDArray[np.float32]:
+        return score(trained.model, apply(prepared.steps, raw_B))
+
     test_I = prepared.parts.test_I
     test = prepared.inputs(test_I)
     scores_BK = score(trained.model, test.inputs_B)
-    data = prepared.data
+    data, seed = prepared.data, project.settings.data.split.seed
+    raw_B, features = data.inputs_B[test_I], tuple(feature.name for feature in data.features)
     return Judged(
         scores_BK=scores_BK,
         labels_B=test.labels_B,
         label_names=data.label_names,
         train_labels_B=data.labels_B[prepared.parts.train_I],
         evaluation=evaluate(scores_BK, test.labels_B, data.label_names, data.slices_B[test_I]),
+        simple_models=simple_models(prepared.inputs(prepared.parts.train_I), test),
+        behaviour=behaviour_results(
+            project.settings.validate,
+            score_raw,
+            raw_B,
+            data.label_names,
+            folder=project.folder,
+            seed=seed,
+            features=features,
+        ),
+        importances=part_importances(score_raw, raw_B, test.labels_B, np.random.default_rng(seed), features),
     )
 
 

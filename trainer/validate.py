@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleet_contract.errors import ModelError
-from fleet_contract.release import Evaluation, GateResult, Verdict
+from fleet_contract.release import Evaluation, GateResult, SliceEvaluation, Verdict
+from trainer.churn import changed_decisions
 from trainer.evaluate import correct_rows
+from trainer.gate import at_least, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from trainer.baseline import SimpleModel
     from trainer.dataset import Labels, RawInputs
+    from trainer.importance import PartImportance
     from trainer.settings import ValidateSection
+    from trainer.user_tests import BehaviourResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +43,29 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the gates look at: the candidate's test scores with the truth, and the training labels."""
+    """What the gates look at: the candidate's test scores with the truth, and what else was tried on the test rows.
+
+    `simple_models` are the better first; `behaviour` are the user's tests; `importances` are told and not gated.
+    """
 
     scores_BK: NDArray[np.float32]
     labels_B: Labels
     label_names: tuple[str, ...]
     train_labels_B: Labels
     evaluation: Evaluation
+    simple_models: tuple[SimpleModel, ...] = ()
+    behaviour: tuple[BehaviourResult, ...] = ()
+    importances: tuple[PartImportance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """Champion and candidate on the same rows: how often only one of them was right."""
+    """Champion and candidate on the same rows: how often only one of them was right, or they decided differently."""
 
     only_candidate: int
     only_champion: int
     row_count: int
+    changed: int = 0
 
     @property
     def regression(self) -> float:
@@ -80,8 +92,11 @@ def validate(judged: Judged, settings: ValidateSection, paired: PairedTest | Non
         _finite_gate(judged),
         _accuracy_gate(judged, settings),
         _baseline_gate(judged, settings),
+        *([_simple_model_gate(judged, settings)] if judged.simple_models else []),
         _slice_gate(judged, settings),
+        _gap_gate(judged, settings),
         _calibration_gate(judged, settings),
+        *(result.gate for result in judged.behaviour),
         *([] if paired is None else _champion_gates(paired, settings)),
     ]
     return Verdict(passed=all(gate.passed for gate in gates), gates=tuple(gates))
@@ -107,6 +122,7 @@ def compare(champion: Champion, raw_B: RawInputs, judged: Judged) -> PairedTest:
         only_candidate=int((candidate_B & ~champion_B).sum()),
         only_champion=int((champion_B & ~candidate_B).sum()),
         row_count=len(raw_B),
+        changed=int(changed_decisions(judged.scores_BK, scores_BK, judged.label_names, labels).sum()),
     )
 
 
@@ -123,7 +139,7 @@ def _finite_gate(judged: Judged) -> GateResult:
 
 def _accuracy_gate(judged: Judged, settings: ValidateSection) -> GateResult:
     overall = judged.evaluation.overall
-    return _at_least(
+    return at_least(
         "min-accuracy",
         overall.accuracy,
         settings.min_accuracy,
@@ -134,7 +150,7 @@ def _accuracy_gate(judged: Judged, settings: ValidateSection) -> GateResult:
 def _baseline_gate(judged: Judged, settings: ValidateSection) -> GateResult:
     majority = int(np.bincount(judged.train_labels_B).argmax())
     baseline = float((judged.labels_B == majority).mean())
-    return _at_least(
+    return at_least(
         "min-gain-over-baseline",
         judged.evaluation.overall.accuracy - baseline,
         settings.min_gain_over_baseline,
@@ -142,10 +158,37 @@ def _baseline_gate(judged: Judged, settings: ValidateSection) -> GateResult:
     )
 
 
-def _slice_gate(judged: Judged, settings: ValidateSection) -> GateResult:
+def _simple_model_gate(judged: Judged, settings: ValidateSection) -> GateResult:
+    best = judged.simple_models[0]
+    return at_least(
+        "min-gain-over-simple-model",
+        judged.evaluation.overall.accuracy - best.accuracy,
+        settings.min_gain_over_simple_model,
+        "; ".join(f"a {model.name} gives {model.accuracy:.4f}" for model in judged.simple_models),
+    )
+
+
+def _large_slices(judged: Judged, settings: ValidateSection) -> list[SliceEvaluation]:
+    """Those with rows enough to be gated, the worst first; all rows where there are none."""
     large = [part for part in judged.evaluation.slices if part.sample_count >= settings.min_slice_samples]
-    worst = min(large or [judged.evaluation.overall], key=lambda part: part.accuracy)
-    return _at_least(
+    return sorted(large or [judged.evaluation.overall], key=lambda part: part.accuracy)
+
+
+def _gap_gate(judged: Judged, settings: ValidateSection) -> GateResult:
+    large = _large_slices(judged, settings)
+    worst, best = large[0], large[-1]
+    return at_most(
+        "max-slice-gap",
+        best.accuracy - worst.accuracy,
+        settings.max_slice_gap,
+        f"slice {best.name!r} has {best.accuracy:.4f}, slice {worst.name!r} {worst.accuracy:.4f}",
+    )
+
+
+def _slice_gate(judged: Judged, settings: ValidateSection) -> GateResult:
+    large = _large_slices(judged, settings)
+    worst = large[0]
+    return at_least(
         "worst-slice",
         worst.accuracy,
         settings.min_slice_accuracy,
@@ -156,7 +199,7 @@ def _slice_gate(judged: Judged, settings: ValidateSection) -> GateResult:
 
 def _calibration_gate(judged: Judged, settings: ValidateSection) -> GateResult:
     error = judged.evaluation.expected_calibration_error
-    return _at_most("max-calibration-error", error, settings.max_calibration_error, "expected calibration error")
+    return at_most("max-calibration-error", error, settings.max_calibration_error, "expected calibration error")
 
 
 def _champion_gates(paired: PairedTest, settings: ValidateSection) -> list[GateResult]:
@@ -165,19 +208,18 @@ def _champion_gates(paired: PairedTest, settings: ValidateSection) -> list[GateR
         f"only the champion on {paired.only_champion}"
     )
     return [
-        _at_most("max-champion-regression", paired.regression, settings.max_champion_regression, counts),
-        _at_least(
+        at_most("max-champion-regression", paired.regression, settings.max_champion_regression, counts),
+        at_least(
             "not-worse-than-champion",
             paired.p_worse,
             settings.champion_alpha,
             f"p of the exact one-sided McNemar test; {counts}",
         ),
+        at_most(
+            "max-churn",
+            paired.changed / paired.row_count,
+            settings.max_churn,
+            f"{paired.changed} of {paired.row_count} test rows are decided differently",
+        ),
+        at_most("max-lost", paired.only_champion / paired.row_count, settings.max_lost, counts),
     ]
-
-
-def _at_least(gate: str, measured: float, threshold: float, detail: str) -> GateResult:
-    return GateResult(gate=gate, passed=measured >= threshold, measured=measured, threshold=threshold, detail=detail)
-
-
-def _at_most(gate: str, measured: float, threshold: float, detail: str) -> GateResult:
-    return GateResult(gate=gate, passed=measured <= threshold, measured=measured, threshold=threshold, detail=detail)
