@@ -1,4 +1,4 @@
-"""Data sources by URI: `builtin:auto`, `builtin:digits`, `builtin:fashion-mnist`, `npz:PATH`."""
+"""Data sources by URI: those that packages bring (`builtin:NAME`) and `npz:PATH`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fleet_contract.errors import ConfigError
+from trainer.sources.bundled_breast_cancer import load_breast_cancer
+from trainer.sources.bundled_motions import load_basic_motions
 from trainer.sources.digits import load_digits
 from trainer.sources.fashion_mnist import load_fashion_mnist
 from trainer.sources.npz import load_npz
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
 FASHION_MNIST_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package dataset-fashion-mnist puts its files."""
 
-SOURCES: Final = ("builtin:auto", "builtin:digits", "builtin:fashion-mnist", "npz:PATH")
+SOURCES: Final = (
+    "builtin:auto",
+    "builtin:basic-motions",
+    "builtin:breast-cancer",
+    "builtin:digits",
+    "builtin:fashion-mnist",
+    "npz:PATH",
+)
 
 
 def load_source(settings: DataSection, project_folder: Path, *, fashion_folder: Path = FASHION_MNIST_FOLDER) -> Dataset:
@@ -44,6 +53,10 @@ def _load(settings: DataSection, project_folder: Path, fashion_folder: Path) -> 
             return load_npz(project_folder / path, slices_name=settings.slices)
         case "builtin", "digits":
             return load_digits()
+        case "builtin", "basic-motions":
+            return load_basic_motions()
+        case "builtin", "breast-cancer":
+            return load_breast_cancer()
         case "builtin", "fashion-mnist":
             return load_fashion_mnist(fashion_folder)
         case "builtin", "auto":
