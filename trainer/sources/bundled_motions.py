@@ -1,4 +1,4 @@
-"""BasicMotions from the files that aeon's wheel ships: accelerometer and gyroscope of a smart watch, 6 channels at 10 Hz.
+"""BasicMotions from the files in aeon's wheel: accelerometer and gyroscope of a smart watch, 6 channels at 10 Hz.
 
 80 recordings of 10 s, 20 of each of 4 activities, are cut into windows of 4 s, each beginning 2 s after the one before.
 Windows of a recording form a group, so that a split cannot tear it apart. aeon itself is not imported: it would need
