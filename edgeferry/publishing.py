@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgeferry.overrides import accepted_verdict
 from fleet_contract.api import ReleasePublish, ReleaseView
 from fleet_contract.codec import encode
-from fleet_contract.errors import ContractError, GateError, NotFoundError
+from fleet_contract.errors import ContractError, NotFoundError
 from fleet_contract.names import Sha256
 from fleet_contract.release import BlobRef, ReleaseManifest, check_release
 
@@ -34,6 +35,7 @@ def publish_bundle(
     release_key: Path,
     now: datetime,
     say: Callable[[str], None],
+    accepted_by: str = "",
 ) -> ReleaseView:
     """Publishes a bundle under the model's next free version.
 
@@ -44,18 +46,17 @@ def publish_bundle(
         release_key: PEM file of the model family's release key.
         now: for the signature's expiry.
         say: told what goes on.
+        accepted_by: who publishes a release although its verdict was overridden; empty refuses such a release.
 
     Raises:
-        GateError: the verdict did not pass and was not overridden.
+        GateError: the verdict did not pass, and nobody overrode it or the publisher did not accept that.
         ConflictError: somebody else published meanwhile; try again.
         TrustError: the key is not the family's, or the server's metadata are not signed by it.
     """
     from fleet_server.release_signing import sign_release_targets
 
-    if not manifest.verdict.passed and not manifest.verdict.override:
-        failed = ", ".join(gate.gate for gate in manifest.verdict.gates if not gate.passed)
-        raise GateError(f"{manifest.model}: the verdict did not pass ({failed})", hint="convert with --override REASON")
-    release = msgspec.structs.replace(manifest, version=next_version(client, manifest.model))
+    verdict = accepted_verdict(manifest, accepted_by=accepted_by, release_key=release_key)
+    release = msgspec.structs.replace(manifest, version=next_version(client, manifest.model), verdict=verdict)
     check_release(release)
     data = encode(release)
     _upload(client, release, blobs, data, say)

@@ -134,6 +134,9 @@ class Registry:
         subject = f"{manifest.model}/{manifest.version}"
         rows.insert(connection, manifest, sha256, at=now, actor=actor)
         self._audit.record(actor, "publish-release", subject, f"sha256 {sha256}", at=now, connection=connection)
+        if not manifest.verdict.passed:
+            override = manifest.verdict.override
+            self._audit.record(actor, "publish-overridden-release", subject, override, at=now, connection=connection)
         after_commit(connection, lambda: self._changes.publish("release", subject))
 
     def _check_blobs(self, manifest: ReleaseManifest) -> None:
@@ -158,7 +161,7 @@ def check_evidence(manifest: ReleaseManifest) -> None:
         failed = ", ".join(gate.gate for gate in manifest.verdict.gates if not gate.passed)
         raise GateError(
             f"release {manifest.model} v{manifest.version}: validation failed ({failed or 'no gate named'})",
-            hint="improve the model, or override the verdict on record when you train",
+            hint="improve the model, or override the verdict on record: edgeferry convert --override REASON",
         )
 
 

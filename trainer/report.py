@@ -14,6 +14,7 @@ from fleet_contract.errors import GateError
 if TYPE_CHECKING:
     from fleet_contract.release import GateResult, SliceEvaluation
     from trainer.candidate import CandidateResult
+    from trainer.run_comparison import RunComparison
     from trainer.tracking import RunSummary
 
 
@@ -71,6 +72,20 @@ def print_runs(runs: list[RunSummary]) -> None:
             escape(run.data_source + (f" (accepted by {run.data_override})" if run.data_override else "")),
         )
     Console().print(table)
+
+
+def print_comparison(result: RunComparison) -> None:
+    """Prints what differs between two runs, and their figures."""
+    console = Console()
+    first, second = result.first[:12], result.second[:12]
+    parameters = Table("parameter", first, second, caption=f"{result.same_parameters} more are equal")
+    for each in result.parameters:
+        parameters.add_row(escape(each.name), escape(each.first), escape(each.second))
+    metrics = Table("metric", first, second, "change")
+    for each in result.metrics:
+        change = "" if each.change is None else f"{each.change:+.6g}"
+        metrics.add_row(escape(each.name), each.first, each.second, change)
+    console.print(parameters, metrics)
 
 
 def _evaluation_table(parts: tuple[SliceEvaluation, ...]) -> Table:

@@ -45,6 +45,19 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     data_override: str = ""
 
 
+class RunRecord(Struct, frozen=True, kw_only=True):
+    """All that is kept of one run; of a metric that was logged per epoch, the last."""
+
+    run_id: str
+    name: str
+    started_at: UtcTime
+    ended_at: UtcTime | None = None
+    status: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
     """An open run; `run_id` is what lineage names."""
@@ -123,6 +136,32 @@ def list_runs(project: Project) -> list[RunSummary]:
         return [_summary(run) for run in found]
 
 
+def read_run(project: Project, run_id: str) -> RunRecord:
+    """The whole record of a run.
+
+    Raises:
+        MissingExtraError, StorageError, UnreachableError: as `list_runs`; also when there is no such run.
+    """
+    with _translated(project):
+        run = _client(project).get_run(run_id)
+    ended_ms = run.info.end_time
+    return RunRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+        ended_at=datetime.fromtimestamp(ended_ms / 1000, UTC) if ended_ms else None,
+        status=run.info.status,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+    )
+
+
+def store_uri(project: Project) -> str:
+    """Where the project's runs are kept, as MLflow names stores."""
+    return _server_uri() or f"sqlite:///{_database(project)}"
+
+
 def _summary(run: Any) -> RunSummary:
     tags = run.data.tags
     return RunSummary(
@@ -157,10 +196,9 @@ def _client(project: Project) -> Any:
         raise MissingExtraError.for_extra("trainer", "mlflow") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if _server_uri():
-        return MlflowClient(_server_uri())
-    project.state_folder.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(f"sqlite:///{_database(project)}")
+    if not _server_uri():
+        project.state_folder.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(store_uri(project))
 
 
 def _experiment(client: Any, project: Project) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,10 @@ def publish(
     key: Annotated[Path, typer.Option(help="The family's release key, release-MODEL.pem.")],
     server: Server = DEFAULT_SERVER,
     token: Token = "",
+    accept_override: Annotated[
+        bool,
+        typer.Option("--accept-override", help="Publish although the verdict was overridden; signed and recorded."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Sign a release and hand it to the fleet server."""
@@ -32,6 +37,7 @@ def publish(
         release_key=key,
         now=datetime.now(UTC),
         say=lambda line: typer.echo(line, err=True),
+        accepted_by=getuser() if accept_override else "",
     )
     if as_json:
         print_json(view)
