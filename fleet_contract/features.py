@@ -67,7 +67,7 @@ def _is_number(value: object) -> bool:
 
 def _categories(column_B: Column, feature: Feature) -> NDArray[np.float32]:
     code = {category: float(index) for index, category in enumerate(feature.categories)}
-    words = [_word(value) for value in column_B]
+    words = [category_word(value) for value in column_B]
     unknown_I = [row for row, word in enumerate(words) if word is not None and word not in code]
     if unknown_I:
         known = ", ".join(map(repr, feature.categories[:20]))
@@ -78,7 +78,7 @@ def _categories(column_B: Column, feature: Feature) -> NDArray[np.float32]:
     return np.asarray([np.nan if word is None else code[word] for word in words], np.float32)
 
 
-def _word(value: object) -> str | None:
+def category_word(value: object) -> str | None:
     """A category as it stands in vocabularies: whole numbers without a point, truth values in lower case."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return None

@@ -1,38 +1,47 @@
-"""An NPZ file as a source: arrays `inputs` and `labels`, and, where wanted, `label_names` and slices.
+"""An NPZ file as a source: arrays `inputs` and `labels`, and, where wanted, `label_names`, slices, groups and times.
 
-`labels` are strings, or integers that index `label_names`; without `label_names` each distinct value is a class.
+Only the arrays that are wanted are read, none before its header was looked at: what would not fit into memory is
+refused before any of it is unpacked, and nothing is ever unpickled. `labels` are strings, or integers that index
+`label_names`; without `label_names` each distinct value is a class.
 """
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from fleet_contract.errors import DataError
 from fleet_contract.tensors import DType
 from trainer.dataset import Dataset, no_slices
+from trainer.sources.limits import require_fits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from trainer.dataset import Labels, RawInputs, Slices
+    from trainer.dataset import Labels, RawInputs, Slices, Times
+
+DEFAULT_MAX_BYTES: Final = 4 * 1024**3
+MAX_SHOWN: Final = 20
 
 
-def load_npz(path: Path, *, slices_name: str = "") -> Dataset:
+def load_npz(
+    path: Path, *, slices_name: str = "", group: str = "", time: str = "", max_bytes: int = DEFAULT_MAX_BYTES
+) -> Dataset:
     """The data in the NPZ file at `path`; float64 inputs become float32.
 
     Raises:
-        DataError: missing, truncated, pickled, or arrays that are absent or do not fit each other.
+        DataError: missing, truncated, pickled, larger than `max_bytes` in memory, or arrays that are absent or do not
+            fit each other.
     """
-    arrays = _read(path)
-    for name in ("inputs", "labels", *([slices_name] if slices_name else [])):
-        if name not in arrays:
-            raise DataError(f"{path}: got arrays {sorted(arrays)}, expected one named {name!r}")
+    wanted = ("inputs", "labels", *filter(None, (slices_name, group, time)))
+    arrays = _read(path, wanted, max_bytes)
     inputs_B = _checked_inputs(arrays["inputs"], path)
     _check_length(arrays["labels"], "labels", len(inputs_B), path)
     labels_B, label_names = _index_labels(arrays["labels"], arrays.get("label_names"), path)
@@ -42,21 +51,46 @@ def load_npz(path: Path, *, slices_name: str = "") -> Dataset:
         label_names=label_names,
         slices_B=_slices(arrays, slices_name, len(inputs_B), path),
         source=f"npz:{path.name}",
+        groups_B=_slices(arrays, group, len(inputs_B), path) if group else None,
+        times_B=_times(arrays[time], time, len(inputs_B), path) if time else None,
     )
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read(path: Path, wanted: Sequence[str], max_bytes: int) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: got a single array, expected an NPZ archive with `inputs` and `labels`")
-            return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            absent = [name for name in wanted if name not in archive.files]
+            if absent:
+                found = sorted(archive.files)[:MAX_SHOWN]
+                raise DataError(f"{path}: got arrays {found}, expected one named {absent[0]!r}")
+            names = [name for name in archive.files if name in (*wanted, "label_names")]
+            size_bytes = sum(_size_bytes(archive, name) for name in names)
+            require_fits(str(path), size_bytes, max_bytes)
+            return {name: archive[name] for name in names}
+    except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path}: got {type(error).__name__}: {error}, expected a readable NPZ file without pickles",
             hint="write it with numpy.savez_compressed(path, inputs=..., labels=...)",
         ) from error
+
+
+def _size_bytes(archive: np.lib.npyio.NpzFile, name: str) -> int:
+    """What the array takes in memory by its own header, which is all that is read here.
+
+    Raises:
+        ValueError: a header that numpy cannot read, or a pickle.
+    """
+    member = f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name  # type: ignore[union-attr]  # open
+    with archive.zip.open(member) as file:  # type: ignore[union-attr]  # likewise
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError(f"array {name!r} holds Python objects (a pickle)")
+    return math.prod(shape) * int(dtype.itemsize)
 
 
 def _checked_inputs(inputs_B: RawInputs, path: Path) -> RawInputs:
@@ -104,6 +138,22 @@ def _check_range(raw_B: NDArray[Any], label_names: tuple[str, ...], path: Path) 
             f"{path}: labels: got {len(outside_I)} out of range, for instance {int(raw_B[outside_I[0]])} in row "
             f"{int(outside_I[0])}, expected 0 to {len(label_names) - 1}"
         )
+
+
+def _times(raw_B: NDArray[Any], name: str, count: int, path: Path) -> Times:
+    """Numbers, or datetime64 as Unix seconds."""
+    _check_length(raw_B, name, count, path)
+    if raw_B.dtype.kind == "M":
+        missing_B = np.isnat(raw_B)
+        times_B = raw_B.astype("datetime64[us]").astype(np.int64) / 1e6
+    elif raw_B.dtype.kind in "iuf":
+        missing_B = ~np.isfinite(raw_B)
+        times_B = raw_B.astype(np.float64)
+    else:
+        raise DataError(f"{path}: {name}: got dtype {raw_B.dtype.name}, expected numbers or datetime64")
+    if missing_B.any():
+        raise DataError(f"{path}: {name}: row {int(missing_B.argmax())}: got no time, expected one")
+    return np.asarray(times_B, np.float64)
 
 
 def _slices(arrays: dict[str, NDArray[Any]], name: str, count: int, path: Path) -> Slices:

@@ -100,7 +100,7 @@ def test_limit_draws_rows_by_the_seed() -> None:
     assert not np.array_equal(first.inputs_B, load_digits().inputs_B[:100])
 
 
-@pytest.mark.parametrize("source", ["builtin:digit", "npz:", "csv:a.csv", ""])
+@pytest.mark.parametrize("source", ["builtin:digit", "npz:", "csv:", "cvs:a.csv", ""])
 def test_an_unknown_source_is_refused(source: str) -> None:
     """The error lists what there is."""
     with pytest.raises(ConfigError, match="builtin:digits"):

@@ -1,0 +1,118 @@
+"""Arrow columns to numbers, words and times: the one place that knows pyarrow's types. Legend: B rows of a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from fleet_contract.features import category_word
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
+
+
+def is_text(array_B: Any) -> bool:
+    """Whether the column holds strings, plain or as a dictionary."""
+    import pyarrow as pa
+
+    kind = array_B.type.value_type if pa.types.is_dictionary(array_B.type) else array_B.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_usable(kind: Any) -> bool:
+    """Whether a column of this Arrow type can be a feature or a label: numbers, truth values, text."""
+    import pyarrow as pa
+
+    of = pa.types
+    inner = kind.value_type if of.is_dictionary(kind) else kind
+    return any(
+        test(inner)
+        for test in (
+            of.is_integer, of.is_floating, of.is_decimal, of.is_boolean, of.is_null,
+            of.is_string, of.is_large_string, of.is_string_view,
+        )
+    )  # fmt: skip
+
+
+def numbers(array_B: Any) -> NDArray[np.float64]:
+    """The column as numbers, NaN where it is missing.
+
+    Raises:
+        ValueError: text that is not a number.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        plain_B = _trimmed(array_B) if is_text(array_B) else array_B
+        real_B = pc.cast(plain_B, pa.float64(), safe=False)
+    except pa.ArrowInvalid as error:
+        raise ValueError(str(error)) from error
+    values_B: NDArray[np.float64] = real_B.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    return values_B
+
+
+def number_mask(array_B: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows of a text column are numbers, and which are there but are not."""
+    import pyarrow.compute as pc
+
+    there_B = pc.is_valid(array_B).to_numpy(zero_copy_only=False)
+    matches = pc.fill_null(pc.match_substring_regex(_trimmed(array_B), NUMBER), fill_value=False)
+    number_B = np.asarray(matches.to_numpy(zero_copy_only=False), np.bool_)
+    return number_B, np.asarray(there_B & ~number_B, np.bool_)
+
+
+def words(array_B: Any) -> list[str | None]:
+    """The column as words, as they stand in vocabularies; None where it is missing."""
+    return [category_word(value) for value in array_B.to_pylist()]
+
+
+def distinct_words(array_B: Any) -> list[tuple[str, int]]:
+    """Each word of the column with how often it occurs; missing rows count for nothing."""
+    import pyarrow.compute as pc
+
+    counts = pc.value_counts(array_B)
+    found = zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
+    return [(word, count) for value, count in found if (word := category_word(value)) is not None]
+
+
+def seconds(array_B: Any) -> NDArray[np.float64]:
+    """The column as numbers that order rows: Unix seconds of dates and of ISO 8601 text, other numbers as they are.
+
+    Raises:
+        ValueError: text that is neither a number nor a date, or a row without a time.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if array_B.null_count:
+        raise ValueError(f"{array_B.null_count} rows have no time")
+    try:
+        return numbers(_stamps(array_B)) if pa.types.is_temporal(array_B.type) else numbers(array_B)
+    except (ValueError, pa.ArrowNotImplementedError):
+        pass
+    try:
+        stamps = pc.cast(_trimmed(array_B), pa.timestamp("us"))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(str(error)) from error
+    return numbers(_stamps(stamps))
+
+
+def _stamps(array_B: Any) -> Any:
+    """Unix seconds of dates and timestamps."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    micros = pc.cast(pc.cast(array_B, pa.timestamp("us")), pa.int64())
+    return pc.divide(pc.cast(micros, pa.float64()), 1e6)
+
+
+def _trimmed(array_B: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    plain_B = pc.cast(array_B, pa.string()) if pa.types.is_dictionary(array_B.type) else array_B
+    return pc.utf8_trim_whitespace(plain_B)

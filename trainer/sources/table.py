@@ -1,0 +1,158 @@
+"""A table as a data set, read twice: once to learn what its columns are, once to fill arrays of a size then known.
+
+Memory is that of the arrays plus one batch. Whatever is wrong is found in the first reading, before anything is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fleet_contract.errors import ContractError, DataError
+from fleet_contract.features import encode_rows
+from trainer.dataset import Dataset, no_slices
+from trainer.sources.arrow_values import numbers, seconds, words
+from trainer.sources.column_scan import ColumnScan
+from trainer.sources.feature_choice import choose_features
+from trainer.sources.label_choice import Classes, choose_classes
+from trainer.sources.limits import MAX_CLASSES, require_fits
+from trainer.sources.table_roles import Roles, TableFile, choose_roles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from fleet_contract.release import Feature
+    from trainer.settings import DataSection
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the first reading found."""
+
+    roles: Roles
+    features: tuple[Feature, ...]
+    classes: Classes
+    count: int
+
+
+def load_table(
+    tables: Sequence[TableFile], settings: DataSection, *, source: str, known: Sequence[Feature] = ()
+) -> Dataset:
+    """All rows of `tables`, one after the other; inputs are float32.
+
+    Args:
+        tables: the files, at least one.
+        settings: which columns are for what.
+        source: what to call the data in words.
+        known: features of the reviewed schema, whose vocabularies hold; empty before there is one.
+
+    Raises:
+        ConfigError: settings contradict one another.
+        DataError: whatever is wrong with a file, named with file, row and column.
+    """
+    roles = choose_roles(tables, settings)
+    plan = _scan(tables, roles, settings, source, known)
+    inputs_BF, labels_B = _fill(tables, plan)
+    return Dataset(
+        inputs_B=inputs_BF.reshape(plan.count, *settings.shape) if settings.shape else inputs_BF,
+        labels_B=labels_B,
+        label_names=plan.classes.names,
+        slices_B=_names(tables, roles.slices) if roles.slices else no_slices(plan.count),
+        source=source,
+        features=plan.features,
+        groups_B=_names(tables, roles.group) if roles.group else None,
+        times_B=_times(tables, roles.time) if roles.time else None,
+    )
+
+
+def _scan(
+    tables: Sequence[TableFile], roles: Roles, settings: DataSection, source: str, known: Sequence[Feature]
+) -> _Plan:
+    label = ColumnScan(roles.label, collect=True, max_words=MAX_CLASSES)
+    scans = [ColumnScan(name, collect=name in settings.categorical) for name in roles.features]
+    for table, row, batch in _batches(tables, [*roles.features, roles.label]):
+        for scan in (label, *scans):
+            scan.add(batch[scan.name], typed=table.typed, file=table.path.name, first_row=row)
+        require_fits(source, label.row_count * len(scans) * FLOAT32_BYTES, settings.max_bytes)
+    if label.row_count == 0:
+        raise DataError(f"{source}: got no rows, expected some")
+    features = choose_features(scans, source=source, categorical=settings.categorical, known=known)
+    classes = choose_classes(label, source=source, declared=roles.label in settings.categorical)
+    return _Plan(roles, features, classes, label.row_count)
+
+
+def _fill(tables: Sequence[TableFile], plan: _Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    inputs_BF = np.empty((plan.count, len(plan.features)), np.float32)
+    labels_B = np.empty(plan.count, np.int64)
+    start = 0
+    try:
+        for _, _, batch in _batches(tables, [*plan.roles.features, plan.roles.label]):
+            end = start + batch.num_rows
+            inputs_BF[start:end] = encode_rows(_columns(batch, plan.features), plan.features)
+            labels_B[start:end] = plan.classes.index(batch[plan.roles.label])
+            start = end
+    except (ContractError, KeyError, ValueError) as error:
+        raise _changed(tables[0].path) from error
+    if start != plan.count:
+        raise _changed(tables[0].path)
+    return inputs_BF, labels_B
+
+
+def _columns(batch: Any, features: Sequence[Feature]) -> dict[str, Any]:
+    return {
+        feature.name: words(batch[feature.name]) if feature.categories else numbers(batch[feature.name])
+        for feature in features
+    }
+
+
+def _names(tables: Sequence[TableFile], column: str) -> NDArray[np.str_]:
+    """Words of a column; empty where a row has none."""
+    parts = [[word or "" for word in words(batch[column])] for _, _, batch in _batches(tables, [column])]
+    return np.asarray([word for part in parts for word in part], np.str_)
+
+
+def _times(tables: Sequence[TableFile], column: str) -> NDArray[np.float64]:
+    parts = []
+    for table, row, batch in _batches(tables, [column]):
+        try:
+            parts.append(seconds(batch[column]))
+        except ValueError as error:
+            place = row + _first_row(batch[column], seconds)
+            raise DataError(
+                f"{table.path}: row {place:,}, column {column!r}: got {error}, expected a number or an ISO 8601 time"
+            ) from error
+    return np.concatenate(parts)
+
+
+def _first_row(array_B: Any, convert: Callable[[Any], object]) -> int:
+    """The first row that `convert` refuses, found by halving."""
+    low, high = 0, len(array_B)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            convert(array_B.slice(low, middle - low))
+        except ValueError:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _batches(tables: Sequence[TableFile], columns: Sequence[str]) -> Iterator[tuple[TableFile, int, Any]]:
+    """Each batch with its file and the row of that file at which it starts."""
+    for table in tables:
+        row = 0
+        for batch in table.batches(list(dict.fromkeys(columns))):
+            yield table, row, batch
+            row += batch.num_rows
+
+
+def _changed(path: Path) -> DataError:
+    return DataError(f"{path}: changed while it was read, expected a file at rest", hint="run it again")
