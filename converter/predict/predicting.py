@@ -1,0 +1,149 @@
+"""The workflow of a batch prediction: read, score, keep, write.
+
+    summary = predict(request, LocalEngine(workers=2), progress=progress, elapsed_s=perf_counter)
+
+What was finished before an interruption is not done again, and the result has the same bytes as without one.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from converter.predict.chunk import decode_chunk
+from converter.predict.faults import require_none, skipped_rows
+from converter.predict.portions import ScoreJob
+from converter.predict.request import OnError
+from converter.predict.sources.source import open_source
+from converter.predict.store import JobIdentity, partial_store
+from converter.predict.summing_up import layout_of, result_columns, sum_up
+from converter.predict.writing import check_format, write_result
+from fleet_contract.errors import ConflictError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from converter.predict.chunk import Chunk
+    from converter.predict.engine import Engine
+    from converter.predict.request import Progress, Request, Summary
+    from converter.predict.sources.source import Source
+    from converter.predict.store import PartialStore
+    from fleet_contract.release import ReleaseManifest, Variant
+
+CHUNK_S: Final = 2.0
+"""Work of a chunk, by the latency that the release states: what a kill costs, and how often progress moves."""
+MAX_CHUNK_ROWS: Final = 8192
+MAX_CHUNK_BYTES: Final = 8 * 1024**2
+"""Of a chunk's input as float32."""
+_TOOLS: Final = ("edgeferry", "numpy", "pyarrow", "pillow", "ai-edge-litert", "tflite-runtime", "onnxruntime")
+
+
+def predict(request: Request, engine: Engine, *, progress: Progress, elapsed_s: Callable[[], float]) -> Summary:
+    """Scores all rows of the data and writes the result file; see `Request`.
+
+    Raises:
+        DataError: the data cannot be read, or changed meanwhile, or a row cannot be scored and that stops.
+        ConflictError: the result is there already, or an unfinished run of another kind is.
+        ModelError: the variant cannot be run.
+        StorageError: the disk is full or cannot be written.
+    """
+    begun_s = elapsed_s()
+    _check_out(request)
+    raw = request.released.manifest.inputs[0]
+    source = open_source(request.data, raw, columns=request.columns, array=request.array)
+    identity = _identity(request, source)
+    with partial_store(request.out, identity, restart=request.restart) as store:
+        resumed_rows = store.position.row
+        progress.begin(total_rows=source.total_rows, finished_rows=resumed_rows)
+        _check_finished(request, source, store)
+        _score(request, source, store, engine, progress)
+        _require_unchanged(request, source, identity, store)
+        progress.write()
+        layout = layout_of(request.released.manifest, source.key, all_scores=request.all_scores)
+        write_result(request.out, layout, lambda: result_columns(store, layout), store.folder)
+        summary = sum_up(request, layout, store, resumed_rows=resumed_rows, duration_s=elapsed_s() - begun_s)
+        store.drop()
+    return summary
+
+
+def chunk_rows(manifest: ReleaseManifest, variant: Variant) -> int:
+    """How many rows make a chunk: about CHUNK_S of work, within the bounds of rows and bytes."""
+    row_bytes = int(np.prod(manifest.inputs[0].shape, dtype=np.int64)) * 4
+    by_time = CHUNK_S * 1000.0 / max(1e-3, variant.evidence.latency_p50_ms)
+    return max(1, int(min(MAX_CHUNK_ROWS, MAX_CHUNK_BYTES // max(1, row_bytes), by_time)))
+
+
+def _check_out(request: Request) -> None:
+    check_format(request.out)
+    if request.out.exists() and not request.overwrite:
+        raise ConflictError(f"{request.out}: is there already", hint="name another --out, or give --overwrite")
+
+
+def _identity(request: Request, source: Source) -> JobIdentity:
+    released = request.released
+    return JobIdentity(
+        release_sha256=released.release_sha256,
+        variant=released.variant.id,
+        data=request.data.name,
+        data_identity=source.identity(),
+        columns=request.columns,
+        array=request.array,
+        rows_per_chunk=request.rows_per_chunk or chunk_rows(released.manifest, released.variant),
+        tools={name: found for name in _TOOLS if (found := _version(name))},
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def score_job(request: Request, source: Source) -> ScoreJob:
+    """What those who score are told."""
+    released = request.released
+    return ScoreJob(
+        form=source.form,
+        raw=released.manifest.inputs[0],
+        preprocessing=released.manifest.preprocessing,
+        runtime=released.variant.runtime,
+        artifact=str(released.artifact),
+        variant=released.variant.id,
+        input=released.variant.input,
+        output=released.variant.output,
+    )
+
+
+def _check_finished(request: Request, source: Source, store: PartialStore) -> None:
+    """An earlier run may have been told to skip what this one stops at."""
+    if any(line.bad for line in store.finished):
+        for span, chunk in store.chunks(request.released.scores):
+            _require_good(request, source, chunk, span.start)
+
+
+def _score(request: Request, source: Source, store: PartialStore, engine: Engine, progress: Progress) -> None:
+    """Scores what is not finished, chunk by chunk."""
+    if store.position.row == source.total_rows:
+        return
+    portions = source.portions(store.job.rows_per_chunk, store.position)
+    for portion, data in engine.score(score_job(request, source), portions):
+        chunk = decode_chunk(data, portion.span, request.released.scores)
+        store.add(portion, data, len(chunk.bad))
+        progress.advance(store.position.row, portion.fraction)
+        _require_good(request, source, chunk, portion.span.start)
+
+
+def _require_good(request: Request, source: Source, chunk: Chunk, start: int) -> None:
+    if request.on_error is OnError.STOP:
+        require_none(request.data, source.key, skipped_rows(chunk, start))
+
+
+def _require_unchanged(request: Request, source: Source, identity: JobIdentity, store: PartialStore) -> None:
+    if source.identity() != identity.data_identity:
+        store.drop()
+        raise DataError(f"{request.data}: changed while it was read; what was scored is dropped")
+    if not store.finished:
+        raise DataError(f"{request.data}: got no row, expected some")

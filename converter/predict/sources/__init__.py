@@ -1,0 +1,1 @@
+"""Data cut into portions, read in order and never held whole: one adapter a kind of file."""

@@ -1,0 +1,112 @@
+"""`edgeferry predict`: a release over data of any size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from converter.predict.request import OnError, Request
+from edgeferry.output import print_json
+from edgeferry.session import DEFAULT_SERVER, AsJson, Server, Token, connect
+from fleet_contract.errors import ConfigError
+
+if TYPE_CHECKING:
+    from converter.predict.engine import Engine
+    from converter.predict.released import ReleasedVariant
+    from converter.predict.request import Summary
+
+
+def predict(
+    release: Annotated[str, typer.Argument(help="A bundle folder, or MODEL@VERSION of the fleet server.")],
+    data: Annotated[Path, typer.Argument(help="A CSV, TSV, Parquet, NPY or NPZ file, or a folder of images.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The result: .parquet, .csv or .npz.")],
+    variant: Annotated[str, typer.Option(help="Which variant; default: the nearest to the float model.")] = "",
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    batch: Annotated[
+        int, typer.Option(min=0, help="Rows of a chunk: what a kill can lose; 0: what suits the variant.")
+    ] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that score; 0: one less than there are cores.")] = 0,
+    columns: Annotated[str, typer.Option(help="A table's columns that are the input, in order, with commas.")] = "",
+    array: Annotated[str, typer.Option(help="The array of an NPZ; default: `inputs`, or the only one.")] = "",
+    on_error: Annotated[OnError, typer.Option(help="What a row that cannot be scored does.")] = OnError.STOP,
+    scores: Annotated[bool, typer.Option("--scores", help="Write all scores, not only the best.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older result.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Drop what an unfinished run has done.")] = False,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds that one chunk may take.")] = 600.0,
+    memory_mb: Annotated[int, typer.Option("--memory", help="Megabytes that one worker may use.")] = 8192,
+    server: Server = DEFAULT_SERVER,
+    token: Token = "",
+    as_json: AsJson = False,
+) -> None:
+    """Predict all rows of a file or folder with a released variant; go on where an interrupted run ended."""
+    from rich.console import Console
+
+    from converter.predict.console import console_progress
+    from converter.predict.predicting import predict as run
+
+    console = Console(stderr=True)
+    with TemporaryDirectory(prefix="edgeferry-release-") as scratch:
+        released = _released(release, variant, Path(scratch), server, token)
+        console.print(f"- {released} on {data}", highlight=False, markup=False)
+        request = Request(
+            released=released,
+            data=data,
+            out=out,
+            columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+            array=array,
+            rows_per_chunk=batch,
+            on_error=on_error,
+            all_scores=scores,
+            overwrite=overwrite,
+            restart=restart,
+        )
+        try:
+            with console_progress(console) as progress:
+                summary = run(
+                    request, _engine(engine, workers, timeout_s, memory_mb), progress=progress, elapsed_s=perf_counter
+                )
+        except KeyboardInterrupt:
+            typer.echo(f"what is finished is kept in {out}.partial; the same command goes on from there", err=True)
+            raise
+    if as_json:
+        print_json(summary)
+    else:
+        _show(summary)
+
+
+def _released(release: str, variant: str, scratch: Path, server: str, token: str) -> ReleasedVariant:
+    from converter.predict.released import from_bundle, from_server
+
+    if "@" in release and not Path(release).exists():
+        return from_server(connect(server, token), release, variant, scratch)
+    return from_bundle(Path(release), variant)
+
+
+def _engine(name: str, workers: int, timeout_s: float, memory_mb: int) -> Engine:
+    from converter.process.sandbox import Limits
+
+    count = workers or max(1, len(os.sched_getaffinity(0)) - 1)
+    if name == "local":
+        from converter.predict.engine import LocalEngine
+
+        return LocalEngine(workers=count, limits=Limits(timeout_s=timeout_s, memory_mb=memory_mb))
+    if name == "ray":
+        from converter.predict.ray_engine import RayEngine
+
+        return RayEngine(workers=workers)
+    raise ConfigError(f"--engine: got {name!r}, expected local or ray")
+
+
+def _show(summary: Summary) -> None:
+    print(f"{summary.rows:,} rows in {summary.duration_s:.1f} s, {summary.rows_per_s:,.0f} rows/s: {summary.out}")
+    most = sorted(summary.labels.items(), key=lambda item: (-item[1], item[0]))[:10]
+    if most:
+        print(", ".join(f"{label} {count:,}" for label, count in most))
+    if summary.skipped_rows:
+        print(f"{summary.skipped_rows:,} rows without a prediction: {summary.skipped_list}")
