@@ -36,6 +36,7 @@ def train(
     accept_data: Annotated[
         str, typer.Option("--accept-data", help="Why to train on data that fail their schema; recorded with your name.")
     ] = "",
+    frozen: Annotated[bool, typer.Option("--frozen", help="Refuse data other than the pinned snapshot.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a candidate: verify the data, train, evaluate, validate. Fails, with the candidate kept, if a gate does."""
@@ -48,7 +49,7 @@ def train(
     now = datetime.now(UTC)
     folder = out or loaded.folder / "candidates" / f"{now:%Y%m%dT%H%M%SZ}"
     with TerminalProgress() as progress:
-        result = run(loaded, out=folder, now=now, progress=progress, accept_data=_by_user(accept_data))
+        result = run(loaded, out=folder, now=now, progress=progress, accept_data=_by_user(accept_data), frozen=frozen)
     if as_json:
         typer.echo(candidate_json(result))
     else:

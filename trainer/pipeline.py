@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fleet_files.durable import require_free
 from trainer.record import describe_candidate, describe_lineage, keep_candidate
 from trainer.report_evaluation import evaluation_files, evaluation_record
+from trainer.sources.pinned import PinnedSource
 from trainer.stages import decide, ingest, judge, split_and_fit, train, verify
 from trainer.tracking import tracked_run
 from trainer.user_tests import check_behaviour_tests
@@ -38,11 +39,13 @@ def run(
     extra: FleetSamples | None = None,
     retrain_request_id: str = "",
     accept_data: str = "",
+    frozen: bool = False,
 ) -> CandidateResult:
     """Makes a candidate at `out`, a folder that must not exist yet (or be empty).
 
     The candidate is written whatever the verdict; look at `.candidate.verdict`. `accept_data` says who takes data that
-    fail their schema all the same, and why; it goes into the lineage together with what was wrong with them.
+    fail their schema all the same, and why; it goes into the lineage together with what was wrong with them. `frozen`
+    refuses a source that is not the pinned snapshot.
 
     Raises:
         ConfigError: a setting or the reviewed schema is unreadable.
@@ -55,9 +58,11 @@ def run(
     require_free(out)
     check_behaviour_tests(project.settings.validate, project.folder)
     progress.stage("ingest")
-    data = ingest(project, extra, progress)
+    source = PinnedSource(project, frozen=frozen)
+    data = ingest(project, extra, progress, source)
     progress.stage("verify")
     verified = verify(project, data, progress, accept=accept_data)
+    source.keep(progress)
     progress.stage("split")
     prepared = split_and_fit(project, data, verified.schema, progress)
     progress.stage("train")

@@ -18,7 +18,7 @@ from trainer.policy import require_allowed_features, require_allowed_source
 from trainer.replay import mix_epoch
 from trainer.schema import infer_schema, read_schema, write_schema
 from trainer.sources.fleet import merge_fleet
-from trainer.sources.uri import load_source
+from trainer.sources.pinned import PinnedSource
 from trainer.split import split_rows
 from trainer.train import LabelledInputs, fit_model, score
 from trainer.transforms import fit_transforms, usable_rows
@@ -76,11 +76,13 @@ class Trained:
     fit: Fit
 
 
-def ingest(project: Project, extra: FleetSamples | None, progress: Progress) -> Dataset:
-    """The project's own data, followed by the fleet's samples where there are any."""
+def ingest(
+    project: Project, extra: FleetSamples | None, progress: Progress, source: PinnedSource | None = None
+) -> Dataset:
+    """The project's own data from `source`, by default its pinned one, followed by the fleet's samples if any."""
     settings = project.settings.data
     require_allowed_source(settings.policy, settings.source)
-    data = load_source(settings, project.folder)
+    data = (source or PinnedSource(project)).read(progress)
     require_allowed_features(settings.policy, (feature.name for feature in data.features), data.source)
     progress.remark(f"{len(data)} rows of {list(data.sample_shape)} from {data.source}")
     if extra is None or len(extra.labels) == 0:

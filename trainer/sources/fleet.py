@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fleet_contract.errors import DataError
 from fleet_contract.tensors import DType
-from trainer.dataset import FLEET_SLICE, Dataset, FleetSamples
+from trainer.dataset import FLEET_SLICE, FleetSamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trainer.dataset import Dataset, Groups, Times
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,27 @@ def merge_fleet(base: Dataset, extra: FleetSamples) -> Dataset:
     fleet_B = _checked_inputs(base, extra)
     labels_B = _index_labels(base.label_names, extra)
     width = max(base.slices_B.dtype.itemsize // 4, len(FLEET_SLICE))
-    return Dataset(
+    return replace(
+        base,
         inputs_B=np.concatenate([base.inputs_B, fleet_B]),
         labels_B=np.concatenate([base.labels_B, labels_B]),
-        label_names=base.label_names,
         slices_B=np.concatenate(
             [base.slices_B.astype(f"<U{width}"), np.full(len(labels_B), FLEET_SLICE, f"<U{width}")]
         ),
         source=f"{base.source} + {extra.source}",
+        groups_B=_extended_groups(base.groups_B, len(labels_B)),
+        times_B=_extended_times(base.times_B, len(labels_B)),
     )
+
+
+def _extended_groups(groups_B: Groups | None, count: int) -> Groups | None:
+    """The fleet's samples are a group of their own; they are split apart anyway."""
+    return None if groups_B is None else np.concatenate([groups_B, np.full(count, FLEET_SLICE)])
+
+
+def _extended_times(times_B: Times | None, count: int) -> Times | None:
+    """The fleet's samples come after all else."""
+    return None if times_B is None else np.concatenate([times_B, np.full(count, times_B.max(initial=0.0))])
 
 
 def _checked_inputs(base: Dataset, extra: FleetSamples) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:

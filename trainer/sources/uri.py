@@ -103,6 +103,15 @@ def source_files(settings: DataSection, project_folder: Path) -> tuple[Path, ...
     return list_files(path, SUFFIXES[scheme])
 
 
+def source_root(settings: DataSection, project_folder: Path) -> Path:
+    """The file or folder that the source names.
+
+    Raises:
+        ConfigError: a source that is not one.
+    """
+    return _place(settings, project_folder)[1]
+
+
 def _load_files(settings: DataSection, project_folder: Path, known: Sequence[Feature], progress: Progress) -> Dataset:
     scheme, path = _place(settings, project_folder)
     source = f"{scheme}:{path.name}"
