@@ -11,10 +11,11 @@ from fleet_contract.names import parse_name
 from fleet_files.durable import write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
-TEMPLATES: Final = ("image",)
+TEMPLATES: Final = ("image", "tabular", "timeseries")
 NAME_MARK: Final = "@NAME@"
 _RENAMED: Final = {"gitignore": ".gitignore"}
 
@@ -37,8 +38,9 @@ def write_project(folder: Path, *, template: str, name: str = "", force: bool = 
     if template not in TEMPLATES:
         raise ConfigError(f"template: got {template!r}, expected one of {', '.join(TEMPLATES)}")
     model_name = parse_name(name or default_name(folder), "model name")
-    sources = {folder / _RENAMED.get(source.name, source.name): source for source in _template_files(template)}
-    existing = sorted(path.name for path in sources if path.exists())
+    root = resources.files("trainer") / "templates" / template
+    sources = {folder / relative: source for relative, source in _files(root)}
+    existing = sorted(str(path.relative_to(folder)) for path in sources if path.exists())
     if existing and not force:
         raise ConflictError(
             f"{folder}: got {', '.join(existing)} there already, expected none of the template's files",
@@ -54,6 +56,10 @@ def default_name(folder: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:63].rstrip("-") or "model"
 
 
-def _template_files(template: str) -> list[Traversable]:
-    root = resources.files("trainer") / "templates" / template
-    return [entry for entry in root.iterdir() if entry.is_file()]
+def _files(root: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Every file below `root`, with the path at which a project has it."""
+    for entry in root.iterdir():
+        if entry.is_file():
+            yield prefix + _RENAMED.get(entry.name, entry.name), entry
+        elif entry.name != "__pycache__":
+            yield from _files(entry, f"{prefix}{entry.name}/")
