@@ -76,9 +76,10 @@ def _read_table(path: Path) -> NDArray[np.float64]:
     """The rows below the first line, which counts rows and columns and names the classes."""
     expected = f"a line of counts and {len(COLUMNS) + 1} numbers in each line after it"
     try:
-        table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, encoding="ascii")
+        _, *lines = path.read_text(encoding="ascii").splitlines() or [""]
+        table = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.empty((0, 0))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: got {type(error).__name__}: {error}, expected {expected}") from error
-    if len(table) == 0 or table.shape[1] != len(COLUMNS) + 1:
+    if table.shape[1] != len(COLUMNS) + 1:
         raise DataError(f"{path}: got shape {list(table.shape)}, expected {expected}", hint="reinstall scikit-learn")
     return table

@@ -98,3 +98,30 @@ def test_an_epoch_mixes_half_fleet_half_replay() -> None:
     capped = mix_epoch(np.arange(101), mask_B, fleet_share=0.5, max_repeats=10)
     assert int(mask_B[capped].sum()) == 10
     assert np.array_equal(mix_epoch(np.arange(100), mask_B, fleet_share=0.5, max_repeats=10), np.arange(100))
+
+
+@settings(max_examples=40, deadline=None)
+@given(groups=st.integers(9, 40), size=st.integers(1, 5), fleet=st.integers(0, 9), seed=st.integers(0, 2**32 - 1))
+def test_no_group_is_torn_apart(groups: int, size: int, fleet: int, seed: int) -> None:
+    """Rows that were recorded together are in one part, every class is in all parts, and no row is lost."""
+    base = make_dataset(groups)
+    grouped = replace(
+        base.rows(np.repeat(np.arange(groups), size)), groups_B=np.repeat(np.arange(groups), size).astype(str)
+    )
+    merged = merge_fleet(grouped, make_fleet_samples(fleet)) if fleet else grouped
+    parts = split_rows(merged, SplitSection(seed=seed))
+    rows = [rows_I[rows_I < groups * size] for rows_I in (parts.train_I, parts.validation_I, parts.test_I)]
+    assert grouped.groups_B is not None
+    names = [set(grouped.groups_B[rows_I].tolist()) for rows_I in rows]
+    assert sum(len(part) for part in names) == len(set().union(*names)) == groups
+    assert sum(len(rows_I) for rows_I in (parts.train_I, parts.validation_I, parts.test_I)) == groups * size + fleet
+    for rows_I in rows:
+        assert set(grouped.labels_B[rows_I].tolist()) == {0, 1, 2}
+
+
+def test_groups_that_keep_a_class_out_of_a_part_are_refused() -> None:
+    """One patient has all rows of a class: nothing could be said about it in the test part."""
+    data = make_dataset(90)
+    groups_B = np.where(data.labels_B == 2, "one", (np.arange(90) // 9).astype(str))
+    with pytest.raises(DataError, match="class 'high': got no row in the validation part"):
+        split_rows(replace(data, groups_B=groups_B), SETTINGS)
