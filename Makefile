@@ -17,11 +17,12 @@ help: ## List the targets
 
 install: $(STAMP) ## Make .venv with everything but Ray, from the hashed lock
 
-$(STAMP): requirements/all.txt pyproject.toml
+$(STAMP): requirements/all.txt requirements/data.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 with venv found"; echo "hint: apt install python3 python3-venv"; exit 1; }
 	@echo "== making .venv with $(PYTHON) and installing the lock (about 3 GB, some minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/data.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 	@echo "== installed"
