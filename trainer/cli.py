@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from trainer.project import Project
 
 ProjectOption = Annotated[Path, typer.Option("--project", "-p", help="The project's folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
@@ -37,6 +40,7 @@ def train(
         str, typer.Option("--accept-data", help="Why to train on data that fail their schema; recorded with your name.")
     ] = "",
     frozen: Annotated[bool, typer.Option("--frozen", help="Refuse data other than the pinned snapshot.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, also where a killed run would go on.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a candidate: verify the data, train, evaluate, validate. Fails, with the candidate kept, if a gate does."""
@@ -44,12 +48,24 @@ def train(
     from trainer.pipeline import run
     from trainer.project import load_project
     from trainer.report import candidate_json, print_candidate, require_passed
+    from trainer.resources import take_place
 
     loaded = load_project(project)
+    take_place(loaded.settings.resources)
+    if _assisted(loaded):
+        return
     now = datetime.now(UTC)
     folder = out or loaded.folder / "candidates" / f"{now:%Y%m%dT%H%M%SZ}"
     with TerminalProgress() as progress:
-        result = run(loaded, out=folder, now=now, progress=progress, accept_data=_by_user(accept_data), frozen=frozen)
+        result = run(
+            loaded,
+            out=folder,
+            now=now,
+            progress=progress,
+            accept_data=_by_user(accept_data),
+            frozen=frozen,
+            fresh=fresh,
+        )
     if as_json:
         typer.echo(candidate_json(result))
     else:
@@ -70,6 +86,21 @@ def runs(project: ProjectOption = Path(), *, as_json: JsonOption = False) -> Non
         typer.echo(msgspec.json.encode(found).decode())
     else:
         print_runs(found)
+
+
+def _assisted(project: Project) -> bool:
+    """True after this process has done its part as one of several workers; the chief does the rest."""
+    import os
+
+    from trainer.console import TerminalProgress
+    from trainer.distribute import read_cluster
+    from trainer.pipeline import assist
+
+    if read_cluster(project.settings.train.strategy, os.environ.get("TF_CONFIG", "")).is_chief:
+        return False
+    with TerminalProgress() as progress:
+        assist(project, progress)
+    return True
 
 
 def _by_user(reason: str) -> str:

@@ -6,12 +6,14 @@ import os
 import sys
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fleet_contract.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    Gpu = Literal["auto", "none"] | tuple[int, ...]
 
 
 def import_keras() -> Any:
@@ -33,15 +35,16 @@ def import_keras() -> Any:
     return keras
 
 
-def prepare(*, seed: int, threads: int) -> Any:
+def prepare(*, seed: int, threads: int, gpu: Gpu = "auto") -> Any:
     """Keras with every source of randomness seeded; the same seed, data and machine give the same weights.
 
     Args:
         seed: for Python, numpy and TensorFlow.
         threads: for one operation; 0 leaves it to TensorFlow.
+        gpu: `auto` shows all GPUs, `none` no GPU, numbers those; none is filled with memory before it is needed.
 
     Raises:
-        ConfigError: TensorFlow already runs with another number of threads.
+        ConfigError: TensorFlow already runs with another number of threads or other GPUs, or there is no such GPU.
         MissingExtraError: TensorFlow is not installed.
     """
     keras = import_keras()
@@ -58,9 +61,32 @@ def prepare(*, seed: int, threads: int) -> Any:
             f"[train] threads: got {threads}, expected what this process started with: {error}",
             hint="one process trains with one number of threads; start another process",
         ) from error
+    _show_gpus(tf, gpu)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
     return keras
+
+
+def _show_gpus(tf: Any, gpu: Gpu) -> None:
+    present = tf.config.list_physical_devices("GPU")
+    numbers = range(len(present)) if gpu == "auto" else () if gpu == "none" else gpu
+    if any(number not in range(len(present)) for number in numbers):
+        raise ConfigError(
+            f"[resources] gpu: got {list(numbers)}, expected numbers below {len(present)}: so many GPUs are here",
+            hint='gpu = "none" trains on the CPU',
+        )
+    chosen = [present[number] for number in numbers]
+    if not present or chosen == tf.config.get_visible_devices("GPU"):
+        return
+    try:
+        tf.config.set_visible_devices(chosen, "GPU")
+        for device in chosen:
+            tf.config.experimental.set_memory_growth(device, enable=True)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"[resources] gpu: got {list(numbers)}, expected what this process started with: {error}",
+            hint="one process trains with one choice of GPUs; start another process",
+        ) from error
 
 
 @contextmanager

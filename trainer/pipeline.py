@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fleet_contract.errors import ConfigError
 from fleet_files.durable import require_free
 from trainer.record import describe_candidate, describe_lineage, keep_candidate
 from trainer.report_evaluation import evaluation_files, evaluation_record
+from trainer.resources import Meter
 from trainer.sources.pinned import PinnedSource
-from trainer.stages import decide, ingest, judge, split_and_fit, train, verify
+from trainer.stages import decide, ingest, judge, split_and_fit, verify
 from trainer.tracking import tracked_run
+from trainer.train_stage import train
 from trainer.user_tests import check_behaviour_tests
 
 if TYPE_CHECKING:
@@ -40,12 +43,13 @@ def run(
     retrain_request_id: str = "",
     accept_data: str = "",
     frozen: bool = False,
+    fresh: bool = False,
 ) -> CandidateResult:
     """Makes a candidate at `out`, a folder that must not exist yet (or be empty).
 
     The candidate is written whatever the verdict; look at `.candidate.verdict`. `accept_data` says who takes data that
     fail their schema all the same, and why; it goes into the lineage together with what was wrong with them. `frozen`
-    refuses a source that is not the pinned snapshot.
+    refuses a source that is not the pinned snapshot; `fresh` begins anew where an interrupted run would go on.
 
     Raises:
         ConfigError: a setting or the reviewed schema is unreadable.
@@ -56,6 +60,7 @@ def run(
         UnreachableError: the tracking server does not answer.
     """
     require_free(out)
+    meter = Meter()
     check_behaviour_tests(project.settings.validate, project.folder)
     progress.stage("ingest")
     source = PinnedSource(project, frozen=frozen)
@@ -67,7 +72,7 @@ def run(
     prepared = split_and_fit(project, data, verified.schema, progress)
     progress.stage("train")
     with tracked_run(project, name=f"{project.name} {now:%Y-%m-%d %H:%M:%S}") as tracked:
-        trained = train(project, prepared, progress)
+        trained = train(project, prepared, progress, fresh=fresh)
         progress.stage("evaluate")
         judged = judge(project, prepared, trained)
         progress.stage("validate")
@@ -80,6 +85,7 @@ def run(
             champion_version=champion.version if champion else 0,
             retrain_request_id=retrain_request_id,
             data_override=verified.override,
+            usage=meter.read(),
         )
         draft = describe_candidate(
             project, prepared, evaluation=judged.evaluation, verdict=verdict, lineage=lineage, now=now
@@ -94,3 +100,26 @@ def run(
             tracked=tracked,
             beside=evaluation_files(record),
         )
+
+
+def assist(project: Project, progress: Progress) -> None:
+    """A worker's part of a training that another process leads: the same data and epochs; writes nothing.
+
+    Raises:
+        ConfigError: there is no reviewed schema, which all workers need to agree on.
+        ModelError: the user's model does not build or train, or another worker went away.
+    """
+    if not project.schema_path.exists():
+        raise ConfigError(
+            f"{project.schema_path}: got none, expected the reviewed schema that all workers share",
+            hint="write it on one machine first, by `edgeferry data schema` or a training alone",
+        )
+    progress.stage("ingest")
+    data = ingest(project, None, progress)
+    progress.stage("verify")
+    verified = verify(project, data, progress)
+    progress.stage("split")
+    prepared = split_and_fit(project, data, verified.schema, progress)
+    progress.stage("train")
+    train(project, prepared, progress)
+    progress.remark("this worker's part is done; the chief evaluates and keeps the candidate")

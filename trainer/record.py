@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from fleet_contract.release import Evaluation, Verdict
     from trainer.project import Project
-    from trainer.stages import Prepared, Trained
+    from trainer.resources import Usage
+    from trainer.stages import Prepared
     from trainer.tracking import TrackedRun
     from trainer.train import Fit
+    from trainer.train_stage import Trained
 
 
 def describe_lineage(
@@ -37,6 +39,7 @@ def describe_lineage(
     champion_version: int,
     retrain_request_id: str,
     data_override: str = "",
+    usage: Usage | None = None,
 ) -> Lineage:
     """Where the candidate comes from."""
     train = project.settings.train
@@ -57,6 +60,7 @@ def describe_lineage(
         retrain_request_id=retrain_request_id,
         champion_version=champion_version,
         data_override=data_override or msgspec.UNSET,
+        resources=usage.figures() if usage else msgspec.UNSET,
     )
 
 
@@ -116,6 +120,7 @@ def keep_candidate(
         for name in (CANDIDATE_FILE, MODEL_CARD_FILE, MODEL_FILE, *beside):
             tracked.keep(building / name)
         tracked.keep(project.schema_path)
+    trained.forget()
     return CandidateResult(folder=out, candidate=candidate)
 
 
@@ -132,6 +137,7 @@ def _record_run(tracked: TrackedRun, project: Project, candidate: Candidate, fit
             "best_epoch": float(fit.best_epoch),
             **{f"slice.{part.name}.accuracy": part.accuracy for part in evaluation.slices},
             **{f"gate.{gate.gate}": gate.measured for gate in candidate.verdict.gates},
+            **{f"usage.{name}": value for name, value in (lineage.resources or {}).items()},
         },
         tags={
             "verdict": "passed" if candidate.verdict.passed else "failed",

@@ -12,6 +12,8 @@ from rich.table import Table
 from fleet_contract.errors import GateError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fleet_contract.release import GateResult, SliceEvaluation
     from trainer.candidate import CandidateResult
     from trainer.run_comparison import RunComparison
@@ -58,7 +60,7 @@ def failed_gates(result: CandidateResult) -> list[str]:
 
 def print_runs(runs: list[RunSummary]) -> None:
     """Prints a table of runs."""
-    table = Table("started (UTC)", "run", "status", "accuracy", "verdict", "data")
+    table = Table("started (UTC)", "run", "status", "accuracy", "verdict", "took", "data")
     for run in runs:
         accuracy = "" if run.accuracy is None else f"{run.accuracy:.4f}"
         verdict = {True: "passed", False: "failed", None: ""}[run.passed]
@@ -69,9 +71,21 @@ def print_runs(runs: list[RunSummary]) -> None:
             run.status,
             accuracy,
             verdict,
+            _took(run.resources),
             escape(run.data_source + (f" (accepted by {run.data_override})" if run.data_override else "")),
         )
     Console().print(table)
+
+
+def _took(resources: Mapping[str, float]) -> str:
+    """Wall time, CPU time, peak memory and energy, as far as they are known."""
+    words = (
+        ("wall_s", "{:.0f} s", 1.0),
+        ("cpu_s", "CPU {:.0f} s", 1.0),
+        ("peak_memory_bytes", "{:.0f} MiB", 2.0**-20),
+        ("energy_j", "{:.0f} J", 1.0),
+    )
+    return ", ".join(form.format(resources[name] * unit) for name, form, unit in words if name in resources)
 
 
 def print_comparison(result: RunComparison) -> None:

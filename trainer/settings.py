@@ -6,15 +6,17 @@ error (`trainer.strict_toml`); a gate that cannot be read never passes.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from fleet_contract.candidate import GateOverrides, Keep, VariantGates
 from fleet_contract.names import NameStr
 from fleet_contract.release import Fraction
+from trainer.distribute import Strategy
 from trainer.gate_settings import CiSection, DirectionalSection, InvarianceSection, PolicySection
 from trainer.transform_settings import TransformSetting
+from trainer.tune_settings import TuneSection
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -105,6 +107,22 @@ class TrainSection(Struct, frozen=True, kw_only=True):
     threads: Count = 0
     fleet_share: Share = 0.5
     fleet_max_repeats: Positive = 10
+    strategy: Strategy = Strategy.NONE
+
+
+class ResourcesSection(Struct, frozen=True, kw_only=True):
+    """`[resources]`: what a run may take of the machine.
+
+    `threads` 0 takes `[train] threads`, and where that is 0 too what TensorFlow finds; `memory_mb` 0 sets no limit but
+    the machine's; `gpu` numbers those to use; `priority` is the nice value, 0 that of other programs, 19 the least.
+    `oversize` starts a run although its estimate does not fit, and lets it go beyond `memory_mb`.
+    """
+
+    threads: Count = 0
+    memory_mb: Count = 0
+    gpu: Literal["auto", "none"] | tuple[Count, ...] = "auto"
+    priority: Annotated[int, Meta(ge=0, le=19)] = 10
+    oversize: bool = False
 
 
 class ValidateSection(Struct, frozen=True, kw_only=True):
@@ -153,6 +171,8 @@ class ProjectFile(Struct, frozen=True, kw_only=True):
     preprocessing: PreprocessingSection = PreprocessingSection()
     model: ModelSection = ModelSection()
     train: TrainSection = TrainSection()
+    resources: ResourcesSection = ResourcesSection()
+    tune: TuneSection = TuneSection()
     validate: ValidateSection
     convert: ConvertSection = ConvertSection()
     ci: CiSection = CiSection()

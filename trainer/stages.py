@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,16 +11,13 @@ from fleet_contract.preprocessing import Transform, apply, output_shape
 from trainer.baseline import simple_models
 from trainer.evaluate import evaluate
 from trainer.importance import part_importances
-from trainer.keras_runtime import prepare
 from trainer.leakage import remove_leakage, without_missing
-from trainer.model_file import build_model
 from trainer.policy import require_allowed_features, require_allowed_source
-from trainer.replay import mix_epoch
 from trainer.schema import infer_schema, read_schema, write_schema
 from trainer.sources.fleet import merge_fleet
 from trainer.sources.pinned import PinnedSource
 from trainer.split import split_rows
-from trainer.train import LabelledInputs, fit_model, score
+from trainer.train import LabelledInputs, score
 from trainer.transforms import fit_transforms, usable_rows
 from trainer.user_tests import behaviour_results
 from trainer.validate import Judged, compare, validate
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
     from trainer.project import Project
     from trainer.schema import DataSchema
     from trainer.split import Split
-    from trainer.train import Fit
+    from trainer.train_stage import Trained
     from trainer.validate import Champion
 
 
@@ -66,14 +63,6 @@ class Prepared:
     def inputs(self, rows_I: Indices) -> LabelledInputs:
         """These rows as the model eats them."""
         return LabelledInputs(apply(self.steps, self.data.inputs_B[rows_I]), self.data.labels_B[rows_I])
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A fitted Keras model and how the fit went."""
-
-    model: Any
-    fit: Fit
 
 
 def ingest(
@@ -127,33 +116,6 @@ def split_and_fit(project: Project, data: Dataset, schema: DataSchema, progress:
     progress.remark(f"{len(parts.train_I)} train, {len(parts.validation_I)} validation, {len(parts.test_I)} test rows")
     steps = fit_transforms(transforms, data.inputs_B[parts.train_I], data.features)
     return Prepared(data=data, schema=schema, parts=parts, steps=steps)
-
-
-def train(project: Project, prepared: Prepared, progress: Progress) -> Trained:
-    """Builds the user's model and fits it."""
-    settings = project.settings.train
-    keras = prepare(seed=settings.seed, threads=settings.threads)
-    model = build_model(
-        project.model_path,
-        prepared.model_shape,
-        len(prepared.data.label_names),
-        project.settings.model.hyperparameters,
-    )
-    epoch_I = mix_epoch(
-        prepared.parts.train_I,
-        prepared.data.fleet_mask,
-        fleet_share=settings.fleet_share,
-        max_repeats=settings.fleet_max_repeats,
-    )
-    fit = fit_model(
-        keras,
-        model,
-        train=prepared.inputs(epoch_I),
-        validation=prepared.inputs(prepared.parts.validation_I),
-        settings=settings,
-        progress=progress,
-    )
-    return Trained(model, fit)
 
 
 def judge(project: Project, prepared: Prepared, trained: Trained) -> Judged:

@@ -43,6 +43,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     data_snapshot_sha256: str = ""
     retrain_request_id: str = ""
     data_override: str = ""
+    resources: dict[str, float] = {}
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
@@ -175,6 +176,9 @@ def _summary(run: Any) -> RunSummary:
         data_snapshot_sha256=tags.get("data_snapshot_sha256", ""),
         retrain_request_id=tags.get("retrain_request_id", ""),
         data_override=tags.get("data_override", ""),
+        resources={
+            name.removeprefix("usage."): value for name, value in run.data.metrics.items() if name.startswith("usage.")
+        },
     )
 
 

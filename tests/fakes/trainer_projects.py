@@ -39,6 +39,8 @@ units = 8
 epochs = {epochs}
 batch_size = 32
 learning_rate = 0.02
+[resources]
+priority = 0
 [validate]
 min_accuracy = {min_accuracy}
 """
