@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fleet_contract.errors import ConfigError
 from fleet_files.durable import require_free
+from trainer.data_report_html import data_files
 from trainer.record import describe_candidate, describe_lineage, keep_candidate
 from trainer.report_evaluation import evaluation_files, evaluation_record
 from trainer.resources import Meter
@@ -98,7 +99,7 @@ def run(
             trained=trained,
             draft=draft,
             tracked=tracked,
-            beside=evaluation_files(record),
+            beside={**evaluation_files(record), **data_files(project, prepared, verified)},
         )
 
 

@@ -205,4 +205,9 @@ def write_schema(path: Path, schema: DataSchema) -> None:
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    write_file(path, msgspec.json.format(encode(_document(schema)), indent=2) + b"\n")
+    write_file(path, schema_text(schema).encode() + b"\n")
+
+
+def schema_text(schema: DataSchema) -> str:
+    """The schema as it stands in its file."""
+    return msgspec.json.format(encode(_document(schema)), indent=2).decode()

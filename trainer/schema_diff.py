@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from trainer.schema import DataSchema, FeatureSchema
 
 NOTICED_SHARE_CHANGE: Final = 0.005
 """Class shares that differ by less read the same to a person."""
+
+
+def carry_over(old: DataSchema, new: DataSchema) -> DataSchema:
+    """`new` with what a person decided in `old` and data cannot tell: what may be missing, and how far shares may move.
+
+    An allowance for missing values that `new` has stays as it is.
+    """
+    before = {feature.name: feature.max_missing_fraction for feature in old.features}
+    features = tuple(
+        msgspec.structs.replace(feature, max_missing_fraction=before.get(feature.name))
+        if feature.max_missing_fraction is None
+        else feature
+        for feature in new.features
+    )
+    return msgspec.structs.replace(
+        new,
+        features=features,
+        max_missing_fraction=max(old.max_missing_fraction, new.max_missing_fraction),
+        max_share_change=old.max_share_change,
+        min_rows_per_class=min(old.min_rows_per_class, new.min_rows_per_class),
+    )
 
 
 def schema_diff(old: DataSchema, new: DataSchema) -> list[str]:

@@ -56,6 +56,7 @@ class DataSection(Struct, frozen=True, kw_only=True):
     numbers. `shape` is what one row becomes, `image_size` height and width; `channels` 0 takes what the images have.
     `snapshot` is the file that pins the source; `max_bytes` is what the inputs may take in memory.
     `duplicates` says what to do when a test row is also in the training split: `remove` it there, or `refuse`.
+    `report` says whether a training writes `data_report.html` beside the candidate.
     """
 
     source: str
@@ -73,6 +74,7 @@ class DataSection(Struct, frozen=True, kw_only=True):
     max_bytes: Positive = 4 * 1024**3
     snapshot: str = "snapshot.json"
     duplicates: Annotated[str, Meta(pattern=r"^(remove|refuse)\Z")] = "remove"
+    report: bool = True
     split: SplitSection = SplitSection()
     schema: SchemaSection = SchemaSection()
     policy: PolicySection = PolicySection()

@@ -54,6 +54,7 @@ class Prepared:
     schema: DataSchema
     parts: Split
     steps: tuple[Transform, ...]
+    leaked: int = 0
 
     @property
     def model_shape(self) -> tuple[int, ...]:
@@ -106,16 +107,27 @@ def verify(project: Project, data: Dataset, progress: Progress, *, accept: str =
     return Verified(schema, tuple(anomalies), override)
 
 
+def clean_split(project: Project, data: Dataset) -> tuple[Split, int]:
+    """The split that training uses, without unusable rows and copies, and how many copies were taken out.
+
+    Raises:
+        DataError: a class with too few rows, or copies where the project refuses them.
+    """
+    settings = project.settings.data
+    usable_B = usable_rows(project.settings.preprocessing.transforms, data.inputs_B)
+    parts = without_missing(split_rows(data, settings.split), usable_B)
+    return remove_leakage(data, parts, refuse=settings.duplicates == "refuse")
+
+
 def split_and_fit(project: Project, data: Dataset, schema: DataSchema, progress: Progress) -> Prepared:
     """Splits without leakage; fits the declared transforms on the training part."""
-    settings, transforms = project.settings.data, project.settings.preprocessing.transforms
-    parts = without_missing(split_rows(data, settings.split), usable_rows(transforms, data.inputs_B))
-    parts, removed = remove_leakage(data, parts, refuse=settings.duplicates == "refuse")
+    parts, removed = clean_split(project, data)
     if removed:
         progress.remark(f"took {removed} copies of validation or test rows out of training and validation")
     progress.remark(f"{len(parts.train_I)} train, {len(parts.validation_I)} validation, {len(parts.test_I)} test rows")
+    transforms = project.settings.preprocessing.transforms
     steps = fit_transforms(transforms, data.inputs_B[parts.train_I], data.features)
-    return Prepared(data=data, schema=schema, parts=parts, steps=steps)
+    return Prepared(data=data, schema=schema, parts=parts, steps=steps, leaked=removed)
 
 
 def judge(project: Project, prepared: Prepared, trained: Trained) -> Judged:
