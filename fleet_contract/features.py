@@ -50,19 +50,21 @@ def encode_rows(columns: Mapping[str, Column], features: Sequence[Feature]) -> N
 def _numbers(column_B: Column, name: str) -> NDArray[np.float32]:
     """Numbers beyond float32 become infinite, which every check of data refuses."""
     try:
-        with np.errstate(over="ignore"):
-            return np.asarray(column_B, np.float64).astype(np.float32)
+        real_B = np.asarray(column_B, np.float64)
     except (TypeError, ValueError):
-        row, value = next((row, value) for row, value in enumerate(column_B) if not _is_number(value))
-        raise ContractError.mismatch(f"column {name!r}: row {row}", got=value, expected="a number") from None
+        real_B = np.empty((0, 0))
+    if real_B.ndim != 1:
+        row = next(row for row, value in enumerate(column_B) if not _is_number(value))
+        raise ContractError.mismatch(f"column {name!r}: row {row}", got=column_B[row], expected="a number")
+    with np.errstate(over="ignore"):
+        return real_B.astype(np.float32)
 
 
 def _is_number(value: object) -> bool:
     try:
-        np.asarray(value, np.float64).reshape(())
+        return np.asarray(value, np.float64).ndim == 0
     except (TypeError, ValueError):
         return False
-    return True
 
 
 def _categories(column_B: Column, feature: Feature) -> NDArray[np.float32]:

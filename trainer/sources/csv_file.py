@@ -129,11 +129,11 @@ def _read_prefix(path: Path) -> bytes:
 
 def _check_width(path: Path, prefix: bytes, separator: str) -> None:
     """Before the header is parsed, so that a million columns cost nothing."""
-    line, _, rest = prefix.partition(b"\n")
+    line, end, _ = prefix.partition(b"\n")
     count = line.count(separator.encode()) + 1
     if count > MAX_COLUMNS:
         raise DataError(
-            f"{path}: header: got {'at least ' if not rest else ''}{count:,} columns, expected at most {MAX_COLUMNS:,}",
+            f"{path}: header: got {'' if end else 'at least '}{count:,} columns, expected at most {MAX_COLUMNS:,}",
             hint="wide rows belong into NPZ or Parquet, or one row of the file into many",
         )
     if len(prefix) == MAX_HEADER_BYTES and b"\n" not in prefix:

@@ -83,3 +83,51 @@ def test_refuses_a_missing_file_a_pickle_and_a_bare_array(tmp_path: Path) -> Non
     for name in ("missing.npz", "p.npz", "a.npy"):
         with pytest.raises(DataError, match=name):
             load_npz(tmp_path / name)
+
+
+def test_an_archive_that_would_not_fit_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """A megabyte of zeros is a kilobyte of file: what counts is what it would take in memory."""
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, inputs=np.zeros((1000, 1000), np.uint8), labels=np.zeros(1000, np.int64))
+    assert path.stat().st_size < 5000
+    with pytest.raises(DataError, match=r"bomb\.npz: got 1,008,000 bytes in memory, expected at most 100,000"):
+        load_npz(path, max_bytes=100_000)
+
+
+def test_a_header_that_lies_is_refused(tmp_path: Path) -> None:
+    """An array that says it has more elements than the archive holds is cut short; one of terabytes is never made."""
+    import zipfile
+
+    for shape, words in (((10**9, 10**4), "bytes in memory"), ((3, 5), "expected a readable NPZ")):
+        path = tmp_path / "lie.npz"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in ("inputs", "labels"):
+                header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+                archive.writestr(
+                    f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+                )
+        with pytest.raises(DataError, match=words):
+            load_npz(path)
+
+
+def test_arrays_that_are_not_wanted_are_not_read(tmp_path: Path) -> None:
+    """A pickle beside the data is nobody's business, and stays unread."""
+    path = tmp_path / "d.npz"
+    np.savez(path, inputs=INPUTS, labels=[0, 1, 0, 1], notes=np.asarray([{"a": 1}], dtype=object))
+    assert len(load_npz(path)) == 4
+
+
+def test_groups_and_times_are_taken_by_name(tmp_path: Path) -> None:
+    """Groups become words, dates become Unix seconds; a row without a time is named."""
+    path = tmp_path / "d.npz"
+    days = np.asarray(["1970-01-02", "1970-01-03", "1970-01-01", "1970-01-02"], "datetime64[D]")
+    np.savez(path, inputs=INPUTS, labels=[0, 1, 0, 1], subject=[7, 7, 8, 9], day=days)
+    data = load_npz(path, group="subject", time="day")
+    assert data.groups_B is not None
+    assert data.groups_B.tolist() == ["7", "7", "8", "9"]
+    assert data.times_B is not None
+    assert data.times_B.tolist() == [86400.0, 172800.0, 0.0, 86400.0]
+    days[2] = np.datetime64("NaT")
+    np.savez(path, inputs=INPUTS, labels=[0, 1, 0, 1], day=days)
+    with pytest.raises(DataError, match=r"d\.npz: day: row 2: got no time"):
+        load_npz(path, time="day")
