@@ -28,6 +28,7 @@ from trainer.lineage import git_revision
 from trainer.pipeline import run
 from trainer.project import Project
 from trainer.report_evaluation import EVALUATION_JSON, EvaluationRecord, plots
+from trainer.sources.pinned import PinnedSource
 from trainer.stages import ingest, verify
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trainer.candidate import CandidateResult
+    from trainer.dataset import Dataset
     from trainer.progress import Progress
 
 DATA_SUITE: Final = "data"
@@ -112,7 +114,7 @@ def short_project(project: Project, scratch: Path) -> ScratchProject:
     floor = settings.validate.min_accuracy if ci.min_accuracy is None else ci.min_accuracy
     short = replace(
         settings,
-        data=replace(settings.data, limit=limit),
+        data=replace(settings.data, limit=limit, snapshot=str(scratch.absolute() / "snapshot.json")),
         train=replace(settings.train, epochs=ci.epochs),
         validate=replace(settings.validate, min_accuracy=floor),
     )
@@ -128,10 +130,14 @@ def _check_data(checks: Checks, project: Project, progress: Progress) -> bool:
                 f"{project.schema_path}: got no schema, expected the reviewed one in version control",
                 hint="train once, review the schema that it writes, and commit it",
             )
-    if checks.found[-1].outcome is Outcome.PASSED:
+    data: list[Dataset] = []
+    pinned = (project.folder / project.settings.data.snapshot).is_file()
+    name = "rows are the pinned snapshot" if pinned else "rows can be read (no snapshot is pinned)"
+    with checks.step(DATA_SUITE, name):
+        data.append(ingest(project, None, progress, PinnedSource(project, frozen=pinned)))
+    if data and checks.found[0].outcome is Outcome.PASSED:
         with checks.step(DATA_SUITE, "all rows meet the schema"):
-            anomalies = verify(project, ingest(project, None, progress), progress).anomalies
-            for anomaly in anomalies:
+            for anomaly in verify(project, data[0], progress).anomalies:
                 checks.add(DATA_SUITE, anomaly.kind, Outcome.PASSED, f"told, stops nothing: {anomaly}")
     return all(check.outcome is Outcome.PASSED for check in checks.found)
 

@@ -47,3 +47,8 @@ def tool_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def tracked_files(folder: Path) -> frozenset[str]:
+    """What git tracks in `folder`, as paths from it; empty outside git."""
+    return frozenset(_git(folder, "ls-files", "-z", "--", ".").split("\0")) - {""}
