@@ -27,8 +27,8 @@ def plot_reliability(curve: Sequence[ReliabilityBin]) -> str:
     figure, axes = _axes(4.2, 3.6)
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1)
     heights = [each.accuracy for each in curve]
-    below = [each.accuracy - each.accuracy_low for each in curve]
-    above = [each.accuracy_high - each.accuracy for each in curve]
+    below = [max(0.0, each.accuracy - each.accuracy_low) for each in curve]  # rounding may leave -1e-16
+    above = [max(0.0, each.accuracy_high - each.accuracy) for each in curve]
     confidences = [each.confidence for each in curve]
     axes.errorbar(confidences, heights, yerr=[below, above], fmt="o", color=_BLUE, capsize=3, markersize=4)
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
