@@ -6,6 +6,7 @@ absent, empty, too long or that names a column twice.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 MISSING: Final = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
 """What stands for a missing value."""
+TO_UTF8: Final = "convert it: iconv -f latin1 -t utf-8 FILE"
+READ_BYTES: Final = 1024**2
+_RAGGED: Final = re.compile(r"Expected \d+ columns, got \d+")
 _BAD_TEXT: Final = re.compile(r"column #(\d+): Row #(\d+):.*invalid UTF8")
 
 
@@ -50,22 +54,22 @@ class CsvFile:
         """
         import pyarrow as pa
 
-        ragged = _Ragged()
         try:
-            with _open(self, columns, ragged) as reader:
+            with _open(self, columns) as reader:
                 yield from reader
         except (pa.ArrowInvalid, OSError, EOFError) as error:
-            ragged.require_none(self)
-            raise self._translated(error) from error
-        ragged.require_none(self)
+            if _RAGGED.search(str(error)):
+                _refuse_ragged(self)
+            raise self.translated(error) from error
 
-    def _translated(self, error: Exception) -> DataError:
+    def translated(self, error: Exception) -> DataError:
+        """pyarrow's error as ours."""
         found = _BAD_TEXT.search(str(error))
         if found:
             column, row = self.columns[int(found[1])], int(found[2]) - 2
             return DataError(
                 f"{self.path}: row {row:,}, column {column!r}: got bytes that are not UTF-8, expected text in UTF-8",
-                hint="convert it: iconv -f latin1 -t utf-8 FILE",
+                hint=TO_UTF8,
             )
         if "straddl" in str(error):
             return DataError(
@@ -90,9 +94,41 @@ class _Ragged:
             self.examples.append(f"{place}: {got}: {row.text[:60]!r}")
         return "skip"
 
-    def require_none(self, table: CsvFile) -> None:
-        hint = f"values that hold {table.separator!r} must be quoted"
-        require_flawless(table.path, self.examples, count=self.count, hint=hint)
+
+def _refuse_ragged(table: CsvFile) -> None:
+    """Reads a faulty file to its end, to count the rows that do not fit; pyarrow hands out their text as UTF-8 only.
+
+    Raises:
+        DataError: they are counted, or the file is not UTF-8.
+    """
+    import pyarrow as pa
+
+    _require_utf8(table.path)
+    ragged = _Ragged()
+    try:
+        with _open(table, table.columns[:1], ragged) as reader:
+            for _ in reader:
+                pass
+    except pa.ArrowInvalid as error:
+        raise table.translated(error) from error
+    hint = f"values that hold {table.separator!r} must be quoted"
+    require_flawless(table.path, ragged.examples, count=ragged.count, hint=hint)
+
+
+def _require_utf8(path: Path) -> None:
+    import pyarrow as pa
+
+    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
+    with pa.input_stream(str(path)) as stream:
+        while block := stream.read(READ_BYTES):
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}: got bytes that are not UTF-8 near byte {offset + error.start:,}, expected text in UTF-8",
+                    hint=TO_UTF8,
+                ) from error
+            offset += len(block)
 
 
 def open_csv(path: Path, *, separator: str = ",") -> CsvFile:
@@ -166,7 +202,7 @@ def _has_surrogates(text: str) -> bool:
     return any("\udc80" <= character <= "\udcff" for character in text)
 
 
-def _open(table: CsvFile, columns: Sequence[str], ragged: _Ragged) -> Any:
+def _open(table: CsvFile, columns: Sequence[str], ragged: _Ragged | None = None) -> Any:
     """One thread: only then does pyarrow know the numbers of faulty rows."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 MAX_THREADS: Final = 8
-TELL_EVERY: Final = 2_000
-"""Files after which progress is told."""
+BLOCK: Final = 50
+"""Files that a thread reads at a time."""
+TELL_EVERY: Final = 40
+"""Blocks after which progress is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +125,28 @@ def _form(folder: ImageFolder, settings: DataSection) -> ImageForm:
 def _read_all(folder: ImageFolder, files: Sequence[Path], form: ImageForm, progress: Progress) -> NDArray[np.uint8]:
     images_BHWC = np.empty((len(files), *form.shape), np.uint8)
 
-    def read(index: int) -> str:
-        try:
-            images_BHWC[index] = decode_image(_content(files[index]), form)
-        except ValueError as error:
-            return f"{files[index].relative_to(folder.path)}: {error}"
-        return ""
+    def read(start: int) -> list[str]:
+        block = range(start, min(start + BLOCK, len(files)))
+        return [flaw for index in block if (flaw := _read_one(folder, files[index], form, images_BHWC[index]))]
 
-    flaws = []
+    flaws: list[str] = []
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        for done, flaw in enumerate(pool.map(read, range(len(files)), chunksize=16), start=1):
-            if flaw:
-                flaws.append(flaw)
-            if done % TELL_EVERY == 0:
-                progress.remark(f"read {done:,} of {len(files):,} images")
+        for number, found in enumerate(pool.map(read, range(0, len(files), BLOCK)), start=1):
+            flaws += found
+            if number % TELL_EVERY == 0:
+                progress.remark(f"read {number * BLOCK:,} of {len(files):,} images")
     hint = "mend or remove them; images of several sizes or channels need [data] image_size = [H, W] and channels = N"
     require_flawless(folder.path, flaws, hint=hint)
     return images_BHWC
+
+
+def _read_one(folder: ImageFolder, file: Path, form: ImageForm, image_HWC: NDArray[np.uint8]) -> str:
+    """Reads `file` into `image_HWC`; returns what is wrong with it, or nothing."""
+    try:
+        image_HWC[:] = decode_image(_content(file), form)
+    except ValueError as error:
+        return f"{file.relative_to(folder.path)}: {error}"
+    return ""
 
 
 def _content(file: Path) -> bytes:

@@ -17,7 +17,7 @@ COLOUR = Feature(name="colour", categories=("blue", "red"))
 
 def test_rows_come_in_the_order_of_the_features() -> None:
     """Whatever the order of the columns; others are ignored."""
-    columns = {"extra": ["x", "y"], "colour": ["red", "blue"], "size": np.asarray([1, 2], np.int64)}
+    columns: dict[str, Any] = {"extra": ["x", "y"], "colour": ["red", "blue"], "size": np.asarray([1, 2], np.int64)}
     rows_BF = encode_rows(columns, [SIZE, COLOUR])
     assert rows_BF.dtype == np.float32
     assert rows_BF.tolist() == [[1.0, 1.0], [2.0, 0.0]]
@@ -25,7 +25,7 @@ def test_rows_come_in_the_order_of_the_features() -> None:
 
 def test_what_is_missing_is_nan() -> None:
     """None and NaN alike, in numbers and in categories."""
-    columns = {"size": [None, float("nan"), 3], "colour": [None, float("nan"), "red"]}
+    columns: dict[str, Any] = {"size": [None, float("nan"), 3], "colour": [None, float("nan"), "red"]}
     assert np.isnan(encode_rows(columns, [SIZE, COLOUR])).tolist() == [[True, True], [True, True], [False, False]]
 
 

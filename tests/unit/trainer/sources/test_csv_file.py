@@ -76,6 +76,14 @@ def test_a_byte_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     assert "iconv" in caught.value.hint
 
 
+def test_ragged_rows_that_are_not_utf8_are_named_by_their_bytes(tmp_path: Path) -> None:
+    """Text that cannot be shown is not shown; where it starts is."""
+    path = tmp_path / "d.csv"
+    path.write_bytes(b"a,b\n1,2\ncaf\xe9\n")
+    with pytest.raises(DataError, match="got bytes that are not UTF-8 near byte 11"):
+        read(path)
+
+
 HEADERS: dict[str, tuple[bytes, str]] = {
     "an empty file": (b"", "got an empty file"),
     "line ends only": (b"\n\r\n", "got an empty file"),

@@ -152,7 +152,8 @@ def test_settings_that_images_do_not_have_are_refused(tmp_path: Path, settings: 
 
 def test_long_readings_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every so many files."""
-    monkeypatch.setattr(image_folder, "TELL_EVERY", 4)
+    monkeypatch.setattr(image_folder, "BLOCK", 2)
+    monkeypatch.setattr(image_folder, "TELL_EVERY", 2)
     write_image_folder(tmp_path / "i")
     progress = RecordingProgress()
     load_source(DataSection(source="images:i"), tmp_path, progress=progress)
