@@ -154,8 +154,8 @@ def _features(view: FeatureView) -> Iterator[FeatureStatistics]:
     known_F = sums.count_F > 0
     every = -(-len(view.values_VF) // SAMPLED_VALUES)
     for index, (name, categories) in enumerate(zip(view.names, view.categories, strict=True)):
-        sample_V = view.values_VF[::every, index].astype(np.float64)
-        sample_V = np.sort(sample_V[np.isfinite(sample_V)])
+        sample_V = view.values_VF[::every, index]
+        sample_V = np.sort(sample_V[np.isfinite(sample_V)]).astype(np.float64)
         q01, q25, median, q75, q99 = _quantiles(sample_V)
         edges, histogram = _category_counts(sample_V, categories) if categories else _histogram(sample_V)
         yield FeatureStatistics(
@@ -189,7 +189,10 @@ def _quantiles(sorted_V: Reals) -> tuple[float, ...]:
 def _histogram(sorted_V: Reals) -> tuple[tuple[float, ...], tuple[int, ...]]:
     if len(sorted_V) == 0 or not np.isfinite(sorted_V[-1] - sorted_V[0]):
         return (), ()
-    counts, edges = np.histogram(sorted_V, bins=HISTOGRAM_BINS)
+    low, high = float(sorted_V[0]), float(sorted_V[-1])
+    edges = np.linspace(low, high, HISTOGRAM_BINS + 1) if low < high else np.asarray([low - 0.5, low + 0.5])
+    places = np.searchsorted(sorted_V, edges[1:-1])
+    counts = np.diff([0, *places.tolist(), len(sorted_V)])
     return tuple(edges.tolist()), tuple(counts.tolist())
 
 
