@@ -31,9 +31,11 @@ class Lazy(NamedTuple):
 COMMANDS: Final[dict[str, Lazy]] = {
     "init": Lazy("trainer.cli:init", "trainer", "Write a new project folder."),
     "train": Lazy("trainer.cli:train", "trainer", "Data to a validated candidate."),
+    "tune": Lazy("trainer.cli_tune:tune", "trainer", "Search hyperparameters; a study goes on where it stopped."),
     "convert": Lazy("converter.cli:convert", "converter", "A candidate to proven TFLite and ONNX variants."),
     "import": Lazy("converter.cli_import:import_model", "converter", "A foreign model to proven variants."),
     "publish": Lazy("edgeferry.commands.publish:publish", "server", "Sign a release and hand it to the fleet server."),
+    "predict": Lazy("edgeferry.commands.predict:predict", "converter", "A released variant over a whole data set."),
     "status": Lazy("edgeferry.commands.status:status", "", "The fleet at a glance."),
     "demo": Lazy("edgeferry.demo.story:demo", "all", "The whole loop on this machine."),
     "doctor": Lazy("edgeferry.commands.doctor:doctor", "", "What this machine has and can do."),
@@ -49,7 +51,11 @@ COMMANDS: Final[dict[str, Lazy]] = {
     "agent": Lazy("device_agent.cli:app", "agent", "Run a device."),
     "runtimes": Lazy("converter.cli_runtimes:app", "", "Old and other runtimes in which every variant is tried."),
     "worker": Lazy("edgeferry.commands.worker:worker", "all", "Train what the fleet asks for."),
-    "runs": Lazy("trainer.cli:runs", "trainer", "Training runs and their verdicts."),
+    "data": Lazy("trainer.cli_data:app", "trainer", "Look at data, review their schema, verify them."),
+    "lineage": Lazy("edgeferry.commands.lineage:lineage", "trainer", "Where a release comes from and where it runs."),
+    "score": Lazy("trainer.cli_score:score", "trainer", "The ML Test Score of a project, with its evidence."),
+    "ci": Lazy("edgeferry.commands.ci:ci", "all", "All that a change must pass, with a summary."),
+    "runs": Lazy("trainer.cli_runs:app", "trainer", "Training runs and their verdicts."),
 }
 
 
