@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.ci_workflow import Forge, write_workflow
+
 if TYPE_CHECKING:
     from trainer.project import Project
 
@@ -17,9 +19,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout."
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write the project.")] = Path(),
-    template: Annotated[str, typer.Option(help="What kind of data: image.")] = "image",
+    template: Annotated[str, typer.Option(help="What kind of data: image, tabular or timeseries.")] = "image",
     name: Annotated[str, typer.Option(help="The model's name; by default made of the folder's.")] = "",
     *,
+    ci: Annotated[Forge | None, typer.Option("--ci", help="Also write the workflow for this forge.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
     """Write a working project: settings, a model, a README."""
@@ -27,6 +30,8 @@ def init(
 
     for path in write_project(folder, template=template, name=name, force=force):
         typer.echo(path)
+    if ci is not None:
+        typer.echo(write_workflow(folder, ci, force=force))
     typer.echo(f"next: edgeferry train --project {folder}", err=True)
 
 
@@ -39,8 +44,8 @@ def train(
     accept_data: Annotated[
         str, typer.Option("--accept-data", help="Why to train on data that fail their schema; recorded with your name.")
     ] = "",
-    frozen: Annotated[bool, typer.Option("--frozen", help="Refuse data other than the pinned snapshot.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, also where a killed run would go on.")] = False,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Refuse data other than the pinned snapshot.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a candidate: verify the data, train, evaluate, validate. Fails, with the candidate kept, if a gate does."""
