@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from fleet_contract.candidate import CANDIDATE_FILE, Candidate
+from fleet_contract.codec import decode
 from fleet_contract.errors import DataError
+from fleet_contract.release import Feature
 from tests.fakes.trainer_files import load, table_columns, write_csv, write_image_folder, write_parquet
 from tests.fakes.trainer_projects import write_test_project
 from tests.fakes.trainer_work import NOW
@@ -234,6 +237,55 @@ def test_one_unreadable_file_among_ten_thousand_is_named(tmp_path: Path) -> None
     (folder / "dog" / "03456.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(DataError, match=r"i: dog/03456\.png: got no image that can be read, expected PNG or JPEG"):
         load(tmp_path, "images:i")
+
+
+TRAIN_TWICE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from fleet_contract.errors import DataError
+from tests.fakes.trainer_progress import RecordingProgress
+from trainer.pipeline import run
+from trainer.project import load_project
+
+folder, now = Path(sys.argv[1]), datetime(2026, 5, 4, tzinfo=UTC)
+for name in ("first", "second"):
+    progress = RecordingProgress()
+    run(load_project(folder), out=folder / name, now=now, progress=progress, frozen=name == "second")
+    print([remark for remark in progress.remarks if "snapshot" in remark])
+table = folder / "d.csv"
+table.write_text(table.read_text() + "1.5,red,no\\n")
+try:
+    run(load_project(folder), out=folder / "third", now=now, progress=RecordingProgress(), frozen=True)
+except DataError as error:
+    print(error.message)
+print((folder / "third").exists())
+"""
+
+
+@pytest.mark.slow
+def test_a_table_is_trained_pinned_and_held_against_its_pin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The candidate names its features; the same rows train again frozen, with the same hash; one row more does not."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_test_project(tmp_path, rows=30, epochs=1, min_accuracy=0.1)
+    columns = table_columns(120)
+    columns["width"] = [row % 2 + row / 1000 for row in range(120)]
+    write_csv(tmp_path / "d.csv", columns)
+    on_source(tmp_path, "csv:d.csv")
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN_TWICE, str(tmp_path)], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first_said, second_said, refusal, third_there = done.stdout.strip().splitlines()
+    assert first_said == "['pinned 120 rows in snapshot.json']"
+    assert (second_said, third_there) == ("[]", "False")
+    assert "121 rows, 1 more than before; files: 1 changed (d.csv)" in refusal
+    first, second = (
+        decode((tmp_path / name / CANDIDATE_FILE).read_bytes(), Candidate, max_bytes=MIB)
+        for name in ("first", "second")
+    )
+    assert first.features == (Feature(name="width"), Feature(name="colour", categories=("blue", "green", "red")))
+    assert first.lineage.data_snapshot_sha256 == second.lineage.data_snapshot_sha256
 
 
 def truncate(path: Path) -> None:

@@ -63,7 +63,7 @@ class CsvFile:
             raise self.translated(error) from error
 
     def translated(self, error: Exception) -> DataError:
-        """pyarrow's error as ours."""
+        """The error of pyarrow as ours."""
         found = _BAD_TEXT.search(str(error))
         if found:
             column, row = self.columns[int(found[1])], int(found[2]) - 2
