@@ -61,7 +61,8 @@ def _all_at_once(form: CsvForm, span: Span, payload: bytes) -> NDArray[np.float6
 
 
 def _row_by_row(form: CsvForm, span: Span, payload: bytes) -> tuple[NDArray[np.float64], dict[int, BadRow]]:
-    places = [form.header.index(name) for name in form.columns]
+    place_of = {name: place for place, name in enumerate(form.header)}
+    places = [place_of[name] for name in form.columns]
     values_BN, bad = np.zeros((span.count, len(places)), np.float64), {}
     reader = csv.reader(io.StringIO(payload.decode("utf-8", "replace"), newline=""), delimiter=form.delimiter)
     records = list(itertools.islice(reader, span.count + 1))

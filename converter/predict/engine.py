@@ -14,16 +14,18 @@ from converter.predict.children import Children
 from converter.process.sandbox import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from converter.predict.portions import Portion, ScoreJob
+
+    Scored = Generator[tuple[Portion, bytes], None, None]
 
 
 class Engine(Protocol):
     """Whoever scores portions."""
 
-    def score(self, job: ScoreJob, portions: Iterator[Portion]) -> Iterator[tuple[Portion, bytes]]:
-        """Each portion with its chunk, encoded, in the order of the portions.
+    def score(self, job: ScoreJob, portions: Iterator[Portion]) -> Scored:
+        """Each portion with its chunk, encoded, in the order of the portions; closing it ends the work.
 
         Raises:
             ModelError: the runtime failed, or a process that ran it died.
@@ -37,7 +39,7 @@ class LocalEngine:
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
 
-    def score(self, job: ScoreJob, portions: Iterator[Portion]) -> Iterator[tuple[Portion, bytes]]:
+    def score(self, job: ScoreJob, portions: Iterator[Portion]) -> Scored:
         """See `Engine.score`."""
         with (
             TemporaryDirectory(prefix="edgeferry-predict-") as scratch,

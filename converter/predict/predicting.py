@@ -7,6 +7,7 @@ What was finished before an interruption is not done again, and the result has t
 
 from __future__ import annotations
 
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
@@ -129,11 +130,12 @@ def _score(request: Request, source: Source, store: PartialStore, engine: Engine
     if store.position.row == source.total_rows:
         return
     portions = source.portions(store.job.rows_per_chunk, store.position)
-    for portion, data in engine.score(score_job(request, source), portions):
-        chunk = decode_chunk(data, portion.span, request.released.scores)
-        store.add(portion, data, len(chunk.bad))
-        progress.advance(store.position.row, portion.fraction)
-        _require_good(request, source, chunk, portion.span.start)
+    with closing(engine.score(score_job(request, source), portions)) as scored:
+        for portion, data in scored:
+            chunk = decode_chunk(data, portion.span, request.released.scores)
+            store.add(portion, data, len(chunk.bad))
+            progress.advance(store.position.row, portion.fraction)
+            _require_good(request, source, chunk, portion.span.start)
 
 
 def _require_good(request: Request, source: Source, chunk: Chunk, start: int) -> None:

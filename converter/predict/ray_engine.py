@@ -7,6 +7,7 @@ run. The nodes need edgeferry with the runtime of the variant.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from fleet_contract.errors import EdgeferryError, MissingExtraError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from converter.predict.engine import Scored
+
 PORTIONS_PER_CORE: Final = 8
 """Portions that are sent out together, for each core of the cluster."""
 
@@ -40,11 +43,11 @@ class RayEngine:
     workers: int = 0
     limits: Limits = field(default_factory=Limits)
 
-    def score(self, job: ScoreJob, portions: Iterator[Portion]) -> Iterator[tuple[Portion, bytes]]:
+    def score(self, job: ScoreJob, portions: Iterator[Portion]) -> Scored:
         """See `Engine.score`."""
-        artifact = Path(job.artifact).read_bytes()
         with _session() as ray:
-            given = {"job": encode(job), "limits": self.limits, "artifact": ray.put(artifact)}
+            artifact = ray.put(Path(job.artifact).read_bytes())
+            given = {"job": encode(job), "limits": self.limits, "artifact": artifact}
             together = PORTIONS_PER_CORE * (self.workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
             while window := list(islice(portions, together)):
                 yield from zip(window, self._score_window(ray, window, given), strict=True)
@@ -137,9 +140,9 @@ def _session() -> Iterator[Any]:
         raise MissingExtraError.for_extra("ray", error.name or "ray") from error
     ours = not ray.is_initialized()
     if ours:
-        ray.init(include_dashboard=False, log_to_driver=False)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # a line or more for each window
+    ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         yield ray
     finally:

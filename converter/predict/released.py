@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from converter.bundle import RELEASE_FILE, load_bundle
 from fleet_contract.errors import ContractError, TrustError
@@ -14,8 +14,18 @@ from fleet_files.durable import write_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fleet_client import FleetClient
+    from fleet_contract.api import ReleaseView
     from fleet_contract.release import ReleaseManifest, Variant
+
+
+class ReleaseServer(Protocol):
+    """What is asked of a fleet server; `fleet_client.FleetClient` is one."""
+
+    def release(self, model: str, version: int | str) -> ReleaseView:
+        """A release by version or alias."""
+
+    def get_blob(self, sha256: str) -> bytes:
+        """A blob's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ def from_bundle(folder: Path, variant_id: str = "") -> ReleasedVariant:
     return ReleasedVariant(bundle.manifest, digest, variant, bundle.blob(variant.blob).resolve())
 
 
-def from_server(client: FleetClient, name: str, variant_id: str, folder: Path) -> ReleasedVariant:
+def from_server(client: ReleaseServer, name: str, variant_id: str, folder: Path) -> ReleasedVariant:
     """The variant of `model@version` (or an alias for the version), fetched into `folder`.
 
     Raises:
@@ -82,7 +92,7 @@ def choose_variant(manifest: ReleaseManifest, variant_id: str) -> Variant:
     return min(manifest.variants, key=lambda each: (each.evidence.mean_abs_error, each.evidence.latency_p50_ms))
 
 
-def _fetch(client: FleetClient, sha256: str, what: str) -> bytes:
+def _fetch(client: ReleaseServer, sha256: str, what: str) -> bytes:
     data = client.get_blob(sha256)
     got = hashlib.sha256(data).hexdigest()
     if got != sha256:

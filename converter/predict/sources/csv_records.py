@@ -6,6 +6,7 @@ The first record names the columns. Blank lines are no rows. A quoted field may 
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from converter.predict.portions import CsvForm, Portion, Position, Span
@@ -99,7 +100,7 @@ def _check_header(path: Path, header: tuple[str, ...]) -> None:
     if all(_is_number(name) for name in header):
         raise DataError(f"{path}: got only numbers in the first line, expected the names of the columns")
     if len(set(header)) != len(header):
-        twice = next(name for name in header if header.count(name) > 1)
+        (twice, _), *_ = Counter(header).most_common(1)
         raise DataError(f"{path}: header: got column {twice!r} twice, expected each name once")
 
 

@@ -111,7 +111,8 @@ def choose_columns(path: Path, present: Sequence[str], wanted: Sequence[str], ra
         DataError: a wanted column is missing, or their number is not the input's.
     """
     chosen = tuple(wanted or present)
-    missing = [name for name in chosen if name not in present]
+    known = frozenset(present)
+    missing = [name for name in chosen if name not in known]
     if missing:
         raise DataError(f"{path}: got no column {_some(missing)}, expected columns {_some(chosen)}")
     if len(set(chosen)) != len(chosen):
