@@ -72,7 +72,7 @@ def print_runs(runs: list[RunSummary]) -> None:
             accuracy,
             verdict,
             _took(run.resources),
-            escape(run.data_source + (f" (accepted by {run.data_override})" if run.data_override else "")),
+            escape(run.data_source + (f" (accepted by {run.data_override[:60]})" if run.data_override else "")),
         )
     Console().print(table)
 

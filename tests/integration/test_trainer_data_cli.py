@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,8 +16,9 @@ from fleet_contract.errors import DataError, NotFoundError
 from tests.fakes.trainer_progress import RecordingProgress
 from tests.fakes.trainer_projects import LABELS, make_images, write_test_project
 from trainer.cli_data import app
+from trainer.data_report_html import DATA_REPORT_FILE, data_files
 from trainer.schema import read_schema
-from trainer.stages import ingest, verify
+from trainer.stages import ingest, split_and_fit, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,3 +139,21 @@ def test_a_training_takes_failing_data_only_with_a_reason(project: Project) -> N
     verified = verify(project, data, progress, accept="ada: the sensor was renewed")
     assert verified.override.startswith("ada: the sensor was renewed (range: ")
     assert any("trains all the same" in remark for remark in progress.remarks)
+
+
+def test_a_training_keeps_the_page_unless_the_project_wants_none(project: Project) -> None:
+    """The page beside the candidate names who took failing data."""
+    call(project, "schema", "--update")
+    schema = read_schema(project.schema_path)
+    assert schema is not None
+    project.schema_path.write_bytes(msgspec.json.encode(msgspec.structs.replace(schema, high=200.0)))
+    progress = RecordingProgress()
+    data = ingest(project, None, progress)
+    verified = verify(project, data, progress, accept="ada: all is well <here>")
+    prepared = split_and_fit(project, data, verified.schema, progress)
+    page = data_files(project, prepared, verified)[DATA_REPORT_FILE].decode()
+    assert "Training and test rows: skew" in page
+    assert "ada: all is well &lt;here&gt; (range: " in page
+    section = msgspec.structs.replace(project.settings.data, report=False)
+    silent = replace(project, settings=msgspec.structs.replace(project.settings, data=section))
+    assert data_files(silent, prepared, verified) == {}
