@@ -71,9 +71,7 @@ class Batches:
 
         with tf.device("CPU:0"):
             inputs_B, labels_B = tf.constant(self.inputs_B), tf.constant(self.labels_B)
-        gathered = rows_I.map(
-            lambda some_I: (tf.gather(inputs_B, some_I), tf.gather(labels_B, some_I)), num_parallel_calls=2
-        )
+        gathered = rows_I.map(lambda some_I: (tf.gather(inputs_B, some_I), tf.gather(labels_B, some_I)))
         return gathered.prefetch(2)
 
 
