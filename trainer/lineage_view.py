@@ -128,7 +128,7 @@ def _variant(variant: Variant) -> Link:
         facts={
             "blob": variant.blob.sha256,
             "size": f"{variant.blob.size_bytes} bytes",
-            "accuracy": f"{evidence.accuracy:.4f} ({-evidence.accuracy_drop:+.4f})",
+            "accuracy": f"{evidence.accuracy:.4f} ({0.0 - evidence.accuracy_drop:+.4f})",
             "agreement": f"{evidence.top1_agreement:.4f} on {evidence.sample_count} rows",
             "latency": f"{evidence.latency_p50_ms:.3f} ms median",
         },

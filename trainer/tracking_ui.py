@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from fleet_contract.errors import ConflictError, MissingExtraError, NotFoundError
 from trainer.tracking import store_uri
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from trainer.project import Project
 
 LOOPBACK: Final = "127.0.0.1"
@@ -38,15 +42,24 @@ def ui_command(project: Project, port: int) -> list[str]:
 
 
 def serve_ui(project: Project, port: int) -> int:
-    """Serves until it is interrupted; returns the child's exit code.
+    """Serves until it is interrupted or told to end; returns the child's exit code and leaves no process behind.
 
     Raises:
         ConflictError, MissingExtraError, NotFoundError: as `ui_command`.
     """
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    child = subprocess.Popen(ui_command(project, port), env=environment)
+    command = ui_command(project, port)
+    before = signal.signal(signal.SIGTERM, _leave)
+    child = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         return child.wait()
     finally:
-        child.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)  # MLflow starts a server of its own
         child.wait()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Ends like Ctrl-C, so that the child is ended as well."""
+    raise SystemExit(128 + number)
