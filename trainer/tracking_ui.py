@@ -60,6 +60,6 @@ def serve_ui(project: Project, port: int) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _leave(number: int, _frame: FrameType | None) -> None:
     """Ends like Ctrl-C, so that the child is ended as well."""
     raise SystemExit(128 + number)
