@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from converter.predict.request import OnError, Request
+from converter.process.sandbox import Limits
 from edgeferry.output import print_json
 from edgeferry.session import DEFAULT_SERVER, AsJson, Server, Token, connect
 from fleet_contract.errors import ConfigError
@@ -45,17 +46,9 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict all rows of a file or folder with a released variant; go on where an interrupted run ended."""
-    from rich.console import Console
-
-    from converter.predict.console import console_progress
-    from converter.predict.predicting import predict as run
-
-    console = Console(stderr=True)
     with TemporaryDirectory(prefix="edgeferry-release-") as scratch:
-        released = _released(release, variant, Path(scratch), server, token)
-        console.print(f"- {released} on {data}", highlight=False, markup=False)
         request = Request(
-            released=released,
+            released=_released(release, variant, Path(scratch), server, token),
             data=data,
             out=out,
             columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
@@ -66,18 +59,28 @@ def predict(
             overwrite=overwrite,
             restart=restart,
         )
-        try:
-            with console_progress(console) as progress:
-                summary = run(
-                    request, _engine(engine, workers, timeout_s, memory_mb), progress=progress, elapsed_s=perf_counter
-                )
-        except KeyboardInterrupt:
-            typer.echo(f"what is finished is kept in {out}.partial; the same command goes on from there", err=True)
-            raise
+        summary = _run(request, _engine(engine, workers, Limits(timeout_s=timeout_s, memory_mb=memory_mb)))
     if as_json:
         print_json(summary)
     else:
         _show(summary)
+
+
+def _run(request: Request, engine: Engine) -> Summary:
+    """The prediction with its progress on the terminal."""
+    from rich.console import Console
+
+    from converter.predict.console import console_progress
+    from converter.predict.predicting import predict as predict_all
+
+    console = Console(stderr=True)
+    console.print(f"- {request.released} on {request.data}", highlight=False, markup=False)
+    try:
+        with console_progress(console) as progress:
+            return predict_all(request, engine, progress=progress, elapsed_s=perf_counter)
+    except KeyboardInterrupt:
+        typer.echo(f"what is finished is kept in {request.out}.partial; the same command goes on from there", err=True)
+        raise
 
 
 def _released(release: str, variant: str, scratch: Path, server: str, token: str) -> ReleasedVariant:
@@ -88,18 +91,15 @@ def _released(release: str, variant: str, scratch: Path, server: str, token: str
     return from_bundle(Path(release), variant)
 
 
-def _engine(name: str, workers: int, timeout_s: float, memory_mb: int) -> Engine:
-    from converter.process.sandbox import Limits
-
-    count = workers or max(1, len(os.sched_getaffinity(0)) - 1)
+def _engine(name: str, workers: int, limits: Limits) -> Engine:
     if name == "local":
         from converter.predict.engine import LocalEngine
 
-        return LocalEngine(workers=count, limits=Limits(timeout_s=timeout_s, memory_mb=memory_mb))
+        return LocalEngine(workers=workers or max(1, len(os.sched_getaffinity(0)) - 1), limits=limits)
     if name == "ray":
         from converter.predict.ray_engine import RayEngine
 
-        return RayEngine(workers=workers)
+        return RayEngine(workers=workers, limits=limits)
     raise ConfigError(f"--engine: got {name!r}, expected local or ray")
 
 
