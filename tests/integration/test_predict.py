@@ -33,12 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
-START = """
-import sys
-from edgeferry import cli
-cli.COMMANDS.setdefault("predict", cli.Lazy("edgeferry.commands.predict:predict", "converter", ""))
-cli.main(["predict", *sys.argv[1:]])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +52,7 @@ def rows(tmp_path: Path) -> Path:
 
 def command(bundle: Path, data: Path, out: Path, *options: str) -> list[str]:
     """`edgeferry predict`, with the interpreter of the tests."""
-    return [sys.executable, "-c", START, str(bundle), str(data), "--out", str(out), *options]
+    return [sys.executable, "-m", "edgeferry", "predict", str(bundle), str(data), "--out", str(out), *options]
 
 
 def run(bundle: Path, data: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
