@@ -52,7 +52,7 @@ COMMANDS: Final[dict[str, Lazy]] = {
     "runtimes": Lazy("converter.cli_runtimes:app", "", "Old and other runtimes in which every variant is tried."),
     "worker": Lazy("edgeferry.commands.worker:worker", "all", "Train what the fleet asks for."),
     "data": Lazy("trainer.cli_data:app", "trainer", "Look at data, review their schema, verify them."),
-    "lineage": Lazy("edgeferry.commands.lineage:lineage", "trainer", "Where a release comes from and where it runs."),
+    "lineage": Lazy("edgeferry.commands.lineage:lineage", "", "Where a release comes from and where it runs."),
     "score": Lazy("trainer.cli_score:score", "trainer", "The ML Test Score of a project, with its evidence."),
     "ci": Lazy("edgeferry.commands.ci:ci", "all", "All that a change must pass, with a summary."),
     "runs": Lazy("trainer.cli_runs:app", "trainer", "Training runs and their verdicts."),

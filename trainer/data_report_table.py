@@ -64,7 +64,8 @@ def _class_table(statistics: DataStatistics) -> Table:
 
 
 def _skew_table(skew: SkewReport) -> Table:
-    table = Table(Column("feature", no_wrap=True), "verdict", "stability index", "noise", "greatest difference", "noise")
+    names = ("verdict", "stability index", "noise", "greatest difference", "noise")
+    table = Table(Column("feature", no_wrap=True), *names)
     for one in skew.features[:MOST_FEATURES]:
         word = "[red]shifted[/red]" if one.shifted else "as before"
         table.add_row(

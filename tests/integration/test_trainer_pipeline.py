@@ -125,7 +125,7 @@ def test_a_failed_verdict_keeps_the_candidate_and_the_run(tmp_path: Path, capsys
 
 
 def test_failing_data_stop_before_training_and_leave_nothing(tmp_path: Path) -> None:
-    """NaN in the inputs: no candidate, no schema, no run."""
+    """NaN in the inputs: no candidate, no schema, no run; only the cache of file hashes is there."""
     project = write_test_project(tmp_path)
     images_B, labels_B = make_images(60)
     inputs_B = images_B.astype(np.float32)
@@ -133,7 +133,8 @@ def test_failing_data_stop_before_training_and_leave_nothing(tmp_path: Path) -> 
     np.savez(tmp_path / "data.npz", inputs=inputs_B, labels=labels_B)
     with pytest.raises(DataError, match="missing: 1 of 60 rows"):
         train(project)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npz", "edgeferry.toml", "model.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".edgeferry", "data.npz", "edgeferry.toml", "model.py"]
+    assert [path.name for path in (tmp_path / ".edgeferry").iterdir()] == ["file-hashes.json"]
 
 
 def test_a_reviewed_schema_is_enforced(tmp_path: Path) -> None:
