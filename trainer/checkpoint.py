@@ -198,7 +198,7 @@ def _numbered(group: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
 
 def _read(path: Path) -> Checkpoint:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _from_arrays({name: stored[name] for name in stored.files})
     except _UNREADABLE as error:
         raise StorageError(

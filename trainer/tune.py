@@ -20,6 +20,7 @@ import msgspec
 from fleet_contract.errors import EdgeferryError, ModelError, UnreachableError
 from trainer.stages import ingest, split_and_fit, verify
 from trainer.tune_space import dimensions
+from trainer.tune_stop import stop_signals
 from trainer.tune_study import open_study
 from trainer.tune_trial import TrialRunner
 
@@ -60,7 +61,6 @@ def search(
     data = ingest(project, None, progress)
     verified = verify(project, data, progress)
     prepared = split_and_fit(project, data, verified.schema, progress)
-    runner = TrialRunner(project, prepared, study, space, after_epoch=_orphan_check())
     on_trial(study.view())
 
     def after_trial(handle: Any, _trial: Any) -> None:
@@ -70,9 +70,15 @@ def search(
             handle.stop()
 
     if study.view().finished < plan.trials:
-        study.handle.optimize(
-            runner, timeout=plan.timeout_s or None, catch=(ModelError,), callbacks=[after_trial], gc_after_trial=True
-        )
+        with stop_signals() as check_signal:
+            runner = TrialRunner(project, prepared, study, space, checks=(check_signal, _orphan_check()))
+            study.handle.optimize(
+                runner,
+                timeout=plan.timeout_s or None,
+                catch=(ModelError,),
+                callbacks=[after_trial],
+                gc_after_trial=True,
+            )
     require_result(study.view())
     return study
 

@@ -14,7 +14,7 @@ from trainer.train_stage import train
 from trainer.tune_space import choose, with_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from trainer.project import Project
     from trainer.stages import Prepared
@@ -30,13 +30,13 @@ class _PrunedError(EdgeferryError):
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
-    """Trains trials of one study over the same prepared data; `after_epoch` may raise to stop the search."""
+    """Trains trials of one study over the same prepared data; any of `checks` may raise after an epoch to end the search."""
 
     project: Project
     prepared: Prepared
     study: Study
     space: Mapping[str, Dimension]
-    after_epoch: Callable[[], None] = lambda: None
+    checks: Sequence[Callable[[], None]] = ()
 
     def __call__(self, trial: Any) -> float:
         """The objective at the trial's best epoch.
@@ -61,7 +61,7 @@ class TrialRunner:
     def _fit(self, choice: Mapping[str, Scalar], trial: Any) -> Fit:
         import_keras().utils.clear_session()
         project = with_choice(self.project, choice)
-        progress = _TrialProgress(trial, self.study.objective, self.after_epoch)
+        progress = _TrialProgress(trial, self.study.objective, self.checks)
         return train(project, self.prepared, progress, keep_checkpoints=False).fit
 
     def _value(self, fit: Fit, tracked: TrackedRun) -> float:
@@ -82,7 +82,7 @@ class _TrialProgress(Silent):
 
     trial: Any
     objective: str
-    after_epoch: Callable[[], None]
+    checks: Sequence[Callable[[], None]]
 
     def epoch(self, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Reports the epoch's objective.
@@ -90,7 +90,8 @@ class _TrialProgress(Silent):
         Raises:
             _PrunedError: the study says that the trial is behind.
         """
-        self.after_epoch()
+        for check in self.checks:
+            check()
         value = figures[self.objective]
         if not math.isfinite(value):
             return

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
 
 import msgspec
 
@@ -48,12 +46,7 @@ def work(order: Order) -> None:
 
 
 def main() -> int:
-    """The exit code: 0 when the search is done, 1 with the error's words on stderr."""
-
-    def end(_signal: int, _frame: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, end)
+    """The exit code: 0 when the search is done, 1 with the error's words on stderr, 130 when it was stopped."""
     try:
         work(msgspec.json.decode(sys.stdin.buffer.read(), type=Order))
     except EdgeferryError as error:
