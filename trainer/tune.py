@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +20,14 @@ import msgspec
 
 from fleet_contract.errors import EdgeferryError, ModelError, UnreachableError
 from trainer.stages import ingest, split_and_fit, verify
+from trainer.tracking import tracked_run
 from trainer.tune_space import dimensions
 from trainer.tune_stop import stop_signals
 from trainer.tune_study import open_study
 from trainer.tune_trial import TrialRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from trainer.progress import Progress
     from trainer.project import Project
@@ -94,18 +96,30 @@ def search_in_workers(project: Project, plan: Search, *, workers: int, on_trial:
     dimensions(project)
     study = open_study(project)
     threads = project.settings.resources.threads or max(1, (os.cpu_count() or 1) // workers)
-    children = [_start_worker(project, plan, number, threads) for number in range(1, workers + 1)]
-    try:
-        while any(child.poll() is None for child in children):
-            time.sleep(POLL_S)
-            on_trial(study.view())
-    finally:
-        _stop(children)
-    on_trial(study.view())
-    if all(child.returncode for child in children):
-        raise ModelError(f"tuning: got {workers} of {workers} workers that failed, expected one that searches")
-    require_result(study.view())
+    with recorded_search(project, study):
+        children = [_start_worker(project, plan, number, threads) for number in range(1, workers + 1)]
+        try:
+            while any(child.poll() is None for child in children):
+                time.sleep(POLL_S)
+                on_trial(study.view())
+        finally:
+            _stop(children)
+        on_trial(study.view())
+        if all(child.returncode for child in children):
+            raise ModelError(f"tuning: got {workers} of {workers} workers that failed, expected one that searches")
+        require_result(study.view())
     return study
+
+
+@contextmanager
+def recorded_search(project: Project, study: Study) -> Iterator[None]:
+    """A run in MLflow for the whole search; it makes the store before workers would do so all at once."""
+    with tracked_run(project, name=f"{study.name} search") as tracked:
+        tracked.log(tags={"study": study.name})
+        yield
+        best = study.view().best
+        if best is not None and best.value is not None:
+            tracked.log(params={**best.parameters}, metrics={"objective": best.value})
 
 
 def require_result(view: StudyView) -> None:

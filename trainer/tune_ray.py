@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fleet_contract.errors import ConfigError, MissingExtraError, ModelError, UnreachableError
-from trainer.tune import require_result
+from trainer.tune import recorded_search, require_result
 from trainer.tune_space import dimensions
 from trainer.tune_study import open_study
 
@@ -46,7 +46,8 @@ def search_on_ray(
                 f"[tune] storage: got {study.storage_url} on {len(ray.nodes())} nodes, expected a database they share",
                 hint="for instance postgresql+psycopg://user@host/name",
             )
-        _wait(ray, _start(ray, project, plan, workers), study, on_trial)
+        with recorded_search(project, study):
+            _wait(ray, _start(ray, project, plan, workers), study, on_trial)
     finally:
         ray.shutdown()
     require_result(study.view())

@@ -30,7 +30,7 @@ class _PrunedError(EdgeferryError):
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
-    """Trains trials of one study over the same prepared data; any of `checks` may raise after an epoch to end the search."""
+    """Trains trials of one study over the same prepared data; any of `checks` may raise after an epoch."""
 
     project: Project
     prepared: Prepared
