@@ -31,14 +31,14 @@ demo: install ## Tell the whole story on this machine: train, convert, sign, rol
 	@$(BIN)/edgeferry demo $(ARGS)
 
 test: install ## All tests that this machine can run
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 runtimes: install ## Make the runtime environments that tests try variants in (tflite-runtime needs a Python 3.11)
 	@for pin in ai-edge-litert==1.4.0 tflite-runtime==2.14.0; do \
 		test -d .venv/runtimes/$$(echo $$pin | sed 's/==/-/') || $(BIN)/edgeferry runtimes add $$pin --folder .venv/runtimes || exit 1; done
 
 test-fast: install ## Unit and property tests only
-	@$(BIN)/python -m pytest -q tests/unit tests/property tests/compat -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile tests/unit tests/property tests/compat -m "not slow" $(ARGS)
 
 check: install ## What CI runs first: format, lint, types, import contracts, fast tests
 	@$(BIN)/ruff format --check .
