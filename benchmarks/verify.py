@@ -19,17 +19,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleet_contract.release import Feature
-from trainer.dataset import Dataset, no_slices
-from trainer.feature_view import feature_view
-from trainer.schema import infer_schema
-from trainer.statistics import describe
-from trainer.verify import find_anomalies
-from trainer.verify_features import feature_anomalies
+from trainer.data.dataset import Dataset, no_slices
+from trainer.data.feature_view import feature_view
+from trainer.data.schema import infer_schema
+from trainer.data.statistics import describe
+from trainer.data.verify import find_anomalies
+from trainer.data.verify_features import feature_anomalies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainer.schema import DataSchema
+    from trainer.data.schema import DataSchema
 
 ROUNDS = 5
 COLUMNS = 30

@@ -15,8 +15,8 @@ from converter.scoring import score
 from edgeferry.publishing import publish_bundle
 from fleet_contract.errors import NotFoundError
 from fleet_contract.release import Variant
+from trainer.judging.validate import Champion
 from trainer.sources.fleet import RawSample
-from trainer.validate import Champion
 from trainer.worker import ReleaseOutcome
 
 if TYPE_CHECKING:

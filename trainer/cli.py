@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.ci_workflow import Forge, write_workflow
+from trainer.ci.workflow import Forge, write_workflow
 
 if TYPE_CHECKING:
     from trainer.project import Project
@@ -53,7 +53,7 @@ def train(
     from trainer.pipeline import run
     from trainer.project import load_project
     from trainer.report import candidate_json, print_candidate, require_passed
-    from trainer.resources import take_place
+    from trainer.training.resources import take_place
 
     loaded = load_project(project)
     take_place(loaded.settings.resources)
@@ -83,8 +83,8 @@ def runs(project: ProjectOption = Path(), *, as_json: JsonOption = False) -> Non
     import msgspec
 
     from trainer.project import load_project
+    from trainer.records.tracking import list_runs
     from trainer.report import print_runs
-    from trainer.tracking import list_runs
 
     found = list_runs(load_project(project))
     if as_json:
@@ -98,8 +98,8 @@ def _assisted(project: Project) -> bool:
     import os
 
     from trainer.console import TerminalProgress
-    from trainer.distribute import read_cluster
     from trainer.pipeline import assist
+    from trainer.training.distribute import read_cluster
 
     if read_cluster(project.settings.train.strategy, os.environ.get("TF_CONFIG", "")).is_chief:
         return False

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainer.data_report import DataReport
-    from trainer.dataset import Dataset
+    from trainer.data.dataset import Dataset
+    from trainer.data.schema import DataSchema
+    from trainer.pages.data import DataReport
     from trainer.project import Project
-    from trainer.schema import DataSchema
 
 app = typer.Typer(no_args_is_help=True, help="Look at data, review their schema, verify them.")
 
@@ -31,13 +31,13 @@ def inspect(project: ProjectOption = Path(), html: HtmlOption = None, *, as_json
         _write_page(loaded, report, data, html)
         statistics = report.statistics
     else:
-        from trainer.statistics import describe
+        from trainer.data.statistics import describe
 
         statistics = describe(_read(loaded))
     if as_json:
         _print_json(statistics)
     else:
-        from trainer.data_report_table import print_statistics
+        from trainer.pages.data_table import print_statistics
 
         print_statistics(statistics)
 
@@ -58,8 +58,8 @@ def schema(
 ) -> None:
     """Show the reviewed schema, infer one, or update the reviewed one with the differences in words."""
     from fleet_contract.errors import NotFoundError
+    from trainer.data.schema import read_schema
     from trainer.project import load_project
-    from trainer.schema import read_schema
 
     loaded = load_project(project)
     reviewed = read_schema(loaded.schema_path)
@@ -71,8 +71,8 @@ def schema(
             )
         _print_schema(reviewed)
         return
-    from trainer.data_check import infer_base
-    from trainer.schema_diff import carry_over
+    from trainer.data.check import infer_base
+    from trainer.data.schema_diff import carry_over
 
     inferred = infer_base(_read(loaded), allow_missing=allow_missing)
     new = inferred if reviewed is None else carry_over(reviewed, inferred)
@@ -94,8 +94,8 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Run all checks: schema, leakage, near duplicates, skew, labels. Fails when data must not be trained on."""
+    from trainer.data.verify import require_sound
     from trainer.project import load_project
-    from trainer.verify import require_sound
 
     loaded = load_project(project)
     report, data = _check(loaded, against)
@@ -104,7 +104,7 @@ def verify(
     if as_json:
         _print_json(report)
     else:
-        from trainer.data_report_table import print_findings
+        from trainer.pages.data_table import print_findings
 
         print_findings(report)
     require_sound(list(report.anomalies), data.source)
@@ -114,7 +114,7 @@ def verify(
 
 def _check(project: Project, against: str = "") -> tuple[DataReport, Dataset]:
     from trainer.console import TerminalProgress
-    from trainer.data_check import check
+    from trainer.data.check import check
 
     with TerminalProgress() as progress:
         return check(project, progress=progress, against=against)
@@ -130,7 +130,7 @@ def _read(project: Project) -> Dataset:
 
 def _write_page(project: Project, report: DataReport, data: Dataset, path: Path) -> None:
     from fleet_files.durable import write_file
-    from trainer.data_report_html import render
+    from trainer.pages.data_html import render
 
     text = render(report, data, title=f"Data of {project.name}", seed=project.settings.data.split.seed)
     write_file(path, text.encode())
@@ -138,8 +138,8 @@ def _write_page(project: Project, report: DataReport, data: Dataset, path: Path)
 
 
 def _update(project: Project, reviewed: DataSchema | None, new: DataSchema) -> None:
-    from trainer.schema import write_schema
-    from trainer.schema_diff import schema_diff
+    from trainer.data.schema import write_schema
+    from trainer.data.schema_diff import schema_diff
 
     words = ["new"] if reviewed is None else schema_diff(reviewed, new)
     for line in words or ["nothing changes"]:
@@ -159,7 +159,7 @@ def _require_unremarkable(report: DataReport, data: Dataset) -> None:
 
 
 def _print_schema(shown: DataSchema) -> None:
-    from trainer.schema import schema_text
+    from trainer.data.schema import schema_text
 
     typer.echo(schema_text(shown))
 

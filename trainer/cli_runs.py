@@ -35,9 +35,9 @@ def compare(
     import msgspec
 
     from trainer.project import load_project
+    from trainer.records.run_comparison import compare_runs, find_run
+    from trainer.records.tracking import list_runs, read_run
     from trainer.report import print_comparison
-    from trainer.run_comparison import compare_runs, find_run
-    from trainer.tracking import list_runs, read_run
 
     loaded = load_project(project)
     known = list_runs(loaded)
@@ -55,7 +55,7 @@ def ui(
 ) -> None:
     """Open MLflow's pages on the project's runs, for this machine only, until Ctrl-C."""
     from trainer.project import load_project
-    from trainer.tracking_ui import LOOPBACK, serve_ui
+    from trainer.records.tracking_ui import LOOPBACK, serve_ui
 
     typer.echo(f"http://{LOOPBACK}:{port} (Ctrl-C ends it)", err=True)
     code = serve_ui(load_project(project), port)

@@ -30,11 +30,11 @@ def score(
     from fleet_contract.errors import GateError
     from fleet_files.durable import write_file
     from trainer.project import load_project
-    from trainer.report_score import print_score, score_page
-    from trainer.score import score_project
-    from trainer.score_evidence import gather
-    from trainer.score_rubric import RUBRIC, TEST_IDS
-    from trainer.score_server import server_facts
+    from trainer.score.evidence import gather
+    from trainer.score.page import print_score, score_page
+    from trainer.score.rubric import RUBRIC, TEST_IDS
+    from trainer.score.scoring import score_project
+    from trainer.score.server import server_facts
 
     loaded = load_project(project)
     facts = server_facts(_client(server, token), loaded.name) if server else None

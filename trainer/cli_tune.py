@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from trainer.project import Project
-    from trainer.tune_study import Study, StudyView
+    from trainer.tuning.study import Study, StudyView
 
 
 class Engine(StrEnum):
@@ -35,8 +35,8 @@ def tune(
     import msgspec
 
     from trainer.project import load_project
-    from trainer.resources import take_place
-    from trainer.tune_apply import as_toml
+    from trainer.training.resources import take_place
+    from trainer.tuning.apply import as_toml
 
     loaded = _with_storage(load_project(project), storage)
     take_place(loaded.settings.resources)
@@ -67,9 +67,9 @@ def _with_storage(project: Project, storage: str) -> Project:
 
 
 def _search(project: Project, trials: int, timeout_s: float, workers: int, engine: Engine) -> Study:
-    from trainer.tune import Search, search, search_in_workers
-    from trainer.tune_console import StudyProgress
-    from trainer.tune_ray import search_on_ray
+    from trainer.tuning.console import StudyProgress
+    from trainer.tuning.ray import search_on_ray
+    from trainer.tuning.tune import Search, search, search_in_workers
 
     plan = Search(trials=trials, timeout_s=timeout_s)
     with StudyProgress(trials) as shown:
@@ -82,7 +82,7 @@ def _search(project: Project, trials: int, timeout_s: float, workers: int, engin
 
 def _write_page(project: Project, view: StudyView) -> Path:
     from fleet_files.durable import write_file
-    from trainer.tune_report import study_page
+    from trainer.tuning.report import study_page
 
     path = project.state_folder / "tune" / f"{view.name}.html"
     write_file(path, study_page(view).encode())
@@ -92,7 +92,7 @@ def _write_page(project: Project, view: StudyView) -> Path:
 def _apply(project: Project, view: StudyView) -> None:
     from fleet_files.durable import write_file
     from trainer.project import PROJECT_FILE, load_project
-    from trainer.tune_apply import apply_to_text
+    from trainer.tuning.apply import apply_to_text
 
     assert view.best is not None
     path = project.folder / PROJECT_FILE

@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING
 
 from fleet_contract.errors import ConfigError
 from fleet_files.durable import require_free
-from trainer.data_report_html import data_files
-from trainer.record import describe_candidate, describe_lineage, keep_candidate
-from trainer.report_evaluation import evaluation_files, evaluation_record
-from trainer.resources import Meter
+from trainer.judging.user_tests import check_behaviour_tests
+from trainer.pages.data_html import data_files
+from trainer.pages.evaluation import evaluation_files, evaluation_record
+from trainer.records.record import describe_candidate, describe_lineage, keep_candidate
+from trainer.records.tracking import tracked_run
 from trainer.sources.pinned import PinnedSource
 from trainer.stages import decide, ingest, judge, split_and_fit, verify
-from trainer.tracking import tracked_run
-from trainer.train_stage import train
-from trainer.user_tests import check_behaviour_tests
+from trainer.training.resources import Meter
+from trainer.training.train_stage import train
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from trainer.candidate import CandidateResult
-    from trainer.dataset import FleetSamples
+    from trainer.data.dataset import FleetSamples
+    from trainer.judging.validate import Champion
     from trainer.progress import Progress
     from trainer.project import Project
-    from trainer.validate import Champion
+    from trainer.records.candidate import CandidateResult
+    from trainer.stages import Prepared, Verified
 
 
 def run(
@@ -63,14 +64,7 @@ def run(
     require_free(out)
     meter = Meter()
     check_behaviour_tests(project.settings.validate, project.folder)
-    progress.stage("ingest")
-    source = PinnedSource(project, frozen=frozen)
-    data = ingest(project, extra, progress, source)
-    progress.stage("verify")
-    verified = verify(project, data, progress, accept=accept_data)
-    source.keep(progress)
-    progress.stage("split")
-    prepared = split_and_fit(project, data, verified.schema, progress)
+    verified, prepared = _prepare(project, extra, progress, accept=accept_data, frozen=frozen)
     progress.stage("train")
     with tracked_run(project, name=f"{project.name} {now:%Y-%m-%d %H:%M:%S}") as tracked:
         trained = train(project, prepared, progress, fresh=fresh)
@@ -101,6 +95,20 @@ def run(
             tracked=tracked,
             beside={**evaluation_files(record), **data_files(project, prepared, verified)},
         )
+
+
+def _prepare(
+    project: Project, extra: FleetSamples | None, progress: Progress, *, accept: str, frozen: bool
+) -> tuple[Verified, Prepared]:
+    """The stages up to training; the pin is kept once the data have been verified."""
+    progress.stage("ingest")
+    source = PinnedSource(project, frozen=frozen)
+    data = ingest(project, extra, progress, source)
+    progress.stage("verify")
+    verified = verify(project, data, progress, accept=accept)
+    source.keep(progress)
+    progress.stage("split")
+    return verified, split_and_fit(project, data, verified.schema, progress)
 
 
 def assist(project: Project, progress: Progress) -> None:

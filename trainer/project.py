@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from fleet_contract.errors import ConfigError
 from trainer.settings import ProjectFile
 from trainer.strict_toml import read_strict
-from trainer.transform_settings import StandardizeSetting
+from trainer.wrangling.transform_settings import StandardizeSetting
 
 if TYPE_CHECKING:
     from pathlib import Path

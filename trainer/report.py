@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_contract.release import GateResult, SliceEvaluation
-    from trainer.candidate import CandidateResult
-    from trainer.run_comparison import RunComparison
-    from trainer.tracking import RunSummary
+    from trainer.records.candidate import CandidateResult
+    from trainer.records.run_comparison import RunComparison
+    from trainer.records.tracking import RunSummary
 
 
 def candidate_json(result: CandidateResult) -> str:

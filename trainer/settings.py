@@ -13,10 +13,10 @@ from msgspec import Meta, Struct
 from fleet_contract.candidate import GateOverrides, Keep, VariantGates
 from fleet_contract.names import NameStr
 from fleet_contract.release import Fraction
-from trainer.distribute import Strategy
-from trainer.gate_settings import CiSection, DirectionalSection, InvarianceSection, PolicySection
-from trainer.transform_settings import TransformSetting
-from trainer.tune_settings import TuneSection
+from trainer.judging.gate_settings import CiSection, DirectionalSection, InvarianceSection, PolicySection
+from trainer.training.distribute import Strategy
+from trainer.tuning.settings import TuneSection
+from trainer.wrangling.transform_settings import TransformSetting
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]

@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fleet_contract.preprocessing import Transform, apply, output_shape
-from trainer.baseline import simple_models
-from trainer.evaluate import evaluate
-from trainer.importance import part_importances
-from trainer.leakage import remove_leakage, without_missing
-from trainer.policy import require_allowed_features, require_allowed_source
-from trainer.schema import infer_schema, read_schema, write_schema
+from trainer.data.leakage import remove_leakage, without_missing
+from trainer.data.schema import infer_schema, read_schema, write_schema
+from trainer.data.split import split_rows
+from trainer.data.verify import accepted, find_anomalies
+from trainer.judging.baseline import simple_models
+from trainer.judging.evaluate import evaluate
+from trainer.judging.policy import require_allowed_features, require_allowed_source
+from trainer.judging.user_tests import behaviour_results
+from trainer.judging.validate import Judged, compare, validate
 from trainer.sources.fleet import merge_fleet
 from trainer.sources.pinned import PinnedSource
-from trainer.split import split_rows
-from trainer.train import LabelledInputs, score
-from trainer.transforms import fit_transforms, usable_rows
-from trainer.user_tests import behaviour_results
-from trainer.validate import Judged, compare, validate
-from trainer.verify import accepted, find_anomalies
+from trainer.training.train import LabelledInputs, score
+from trainer.tuning.importance import part_importances
+from trainer.wrangling.transforms import fit_transforms, usable_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fleet_contract.release import Verdict
-    from trainer.anomaly import Anomaly
-    from trainer.dataset import Dataset, FleetSamples, Indices, RawInputs
+    from trainer.data.anomaly import Anomaly
+    from trainer.data.dataset import Dataset, FleetSamples, Indices, RawInputs
+    from trainer.data.schema import DataSchema
+    from trainer.data.split import Split
+    from trainer.judging.validate import Champion
     from trainer.progress import Progress
     from trainer.project import Project
-    from trainer.schema import DataSchema
-    from trainer.split import Split
-    from trainer.train_stage import Trained
-    from trainer.validate import Champion
+    from trainer.training.train_stage import Trained
 
 
 @dataclass(frozen=True, slots=True)

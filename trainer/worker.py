@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fleet_contract.api import RetrainView
-    from trainer.candidate import CandidateResult
+    from trainer.judging.validate import Champion
     from trainer.progress import Progress
     from trainer.project import Project
-    from trainer.validate import Champion
+    from trainer.records.candidate import CandidateResult
 
 DEFAULT_LEASE_S: Final = 120.0
 MAX_DETAIL_CHARS: Final = 2000

@@ -13,7 +13,7 @@ from edgeferry.output import print_json, print_table
 from edgeferry.session import AsJson
 
 if TYPE_CHECKING:
-    from trainer.ci import ConvertedVariant
+    from trainer.ci.running import ConvertedVariant
     from trainer.progress import Progress
 
 OVERRIDE = "edgeferry ci: conversion is tried whatever the verdict; nothing of it is published"
@@ -28,8 +28,8 @@ def ci(
     as_json: AsJson = False,
 ) -> None:
     """Verify data, run the project's tests, train shortly, judge by all gates, convert. Fails if a check does."""
-    from trainer.ci import run_ci
-    from trainer.ci_checks import require_green
+    from trainer.ci.checks import require_green
+    from trainer.ci.running import run_ci
     from trainer.console import TerminalProgress
     from trainer.project import load_project
 
@@ -62,7 +62,7 @@ def convert_all(candidate: Path, out: Path, progress: Progress) -> list[Converte
     from converter.bundle import REPORT_JSON
     from converter.pipeline import convert
     from converter.report.figures import ConversionReport
-    from trainer.ci import ConvertedVariant
+    from trainer.ci.running import ConvertedVariant
 
     bundle = convert(candidate, out, progress=progress, override=OVERRIDE)
     report = msgspec.json.decode((bundle.folder / REPORT_JSON).read_bytes(), type=ConversionReport)

@@ -17,7 +17,7 @@ from fleet_contract.errors import ContractError, NotFoundError, TrustError
 if TYPE_CHECKING:
     from fleet_client import FleetClient
     from fleet_contract.api import ReleaseView
-    from trainer.lineage_view import LineageView
+    from trainer.records.lineage_view import LineageView
 
 
 def lineage(
@@ -46,7 +46,7 @@ def folder_lineage(folder: Path) -> LineageView:
     from fleet_contract.candidate import CANDIDATE_FILE, Candidate
     from fleet_contract.codec import decode
     from fleet_contract.release import MAX_RELEASE_BYTES, decode_release
-    from trainer.lineage_view import bundle_lineage, candidate_lineage
+    from trainer.records.lineage_view import bundle_lineage, candidate_lineage
 
     candidate, manifest = folder / CANDIDATE_FILE, folder / "release.json"
     if candidate.is_file():
@@ -68,7 +68,7 @@ def server_lineage(client: FleetClient, name: str) -> LineageView:
         TrustError: the family's signed metadata name another manifest for that version, or none.
         UnreachableError, AccessError: the server does not answer, or not to this token.
     """
-    from trainer.lineage_view import release_lineage
+    from trainer.records.lineage_view import release_lineage
 
     view = _find(client, name)
     return release_lineage(

@@ -36,11 +36,11 @@ from fleet_contract.release import decode_release
 from fleet_contract.tensors import DType, TensorSpec
 from tests.fakes.contract_documents import manifest, variant
 from tests.fakes.host_session import FunctionSession
-from trainer.dataset import Dataset, no_slices
-from trainer.schema import infer_schema
-from trainer.split import Split
+from trainer.data.dataset import Dataset, no_slices
+from trainer.data.schema import infer_schema
+from trainer.data.split import Split
 from trainer.stages import Prepared
-from trainer.transform_settings import (
+from trainer.wrangling.transform_settings import (
     ClipSetting,
     ImputeSetting,
     Log1pSetting,
@@ -53,7 +53,7 @@ from trainer.transform_settings import (
     Strategy,
     TransformSetting,
 )
-from trainer.transforms import fit_transforms
+from trainer.wrangling.transforms import fit_transforms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.dataset import Dataset
+    from trainer.data.dataset import Dataset
 
 COLOURS = ("red", "green", "blue")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.dataset import Dataset, FleetSamples, no_slices
+from trainer.data.dataset import Dataset, FleetSamples, no_slices
 from trainer.project import Project, load_project
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from fleet_contract.codec import encode
 from fleet_contract.release import Evaluation, GateResult, Lineage, SliceEvaluation, Verdict
 from tests.fakes.contract_documents import NOON, manifest
 from tests.fakes.trainer_projects import make_dataset, write_test_project
-from trainer.importance import PartImportance
+from trainer.data.schema import infer_schema, schema_sha256, write_schema
+from trainer.pages.evaluation import EVALUATION_JSON, EvaluationRecord
 from trainer.project import load_project
-from trainer.report_evaluation import EVALUATION_JSON, EvaluationRecord
-from trainer.schema import infer_schema, schema_sha256, write_schema
+from trainer.tuning.importance import PartImportance
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fleet_contract.release import Feature
-from trainer.dataset import Dataset, no_slices
+from trainer.data.dataset import Dataset, no_slices
 
 
 def make_table(count: int = 120, *, seed: int = 0) -> Dataset:

@@ -14,7 +14,7 @@ import numpy as np
 from trainer.progress import Silent
 from trainer.project import load_project
 from trainer.stages import ingest, split_and_fit, verify
-from trainer.train_stage import train
+from trainer.training.train_stage import train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from trainer.judging.validate import Champion
     from trainer.sources.fleet import RawSample
-    from trainer.validate import Champion
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.fakes.trainer_projects import LABELS, make_images, write_test_project
-from trainer.ci_user_tests import run_user_tests
+from trainer.ci.user_tests import run_user_tests
+from trainer.data.schema import infer_schema, write_schema
 from trainer.project import load_project
-from trainer.schema import infer_schema, write_schema
 from trainer.sources.npz import load_npz
 
 if TYPE_CHECKING:

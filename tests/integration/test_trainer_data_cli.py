@@ -16,8 +16,8 @@ from fleet_contract.errors import DataError, NotFoundError
 from tests.fakes.trainer_progress import RecordingProgress
 from tests.fakes.trainer_projects import LABELS, make_images, write_test_project
 from trainer.cli_data import app
-from trainer.data_report_html import DATA_REPORT_FILE, data_files
-from trainer.schema import read_schema
+from trainer.data.schema import read_schema
+from trainer.pages.data_html import DATA_REPORT_FILE, data_files
 from trainer.stages import ingest, split_and_fit, verify
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from fleet_contract.release import GateResult, Verdict
 from tests.fakes.server_core import blob_contents, release, serving
 from tests.fakes.trainer_projects import write_test_project
 from tests.fakes.trainer_score import write_scored_project
-from trainer.run_comparison import compare_runs
-from trainer.tracking import list_runs, read_run, tracked_run
-from trainer.tracking_ui import LOOPBACK, ui_command
+from trainer.records.run_comparison import compare_runs
+from trainer.records.tracking import list_runs, read_run, tracked_run
+from trainer.records.tracking_ui import LOOPBACK, ui_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,21 +19,21 @@ from tests.fakes.trainer_progress import RecordingProgress
 from tests.fakes.trainer_projects import LABELS, make_fleet_samples, make_images, write_test_project
 from tests.fakes.trainer_work import NOW
 from trainer import cli
+from trainer.data.schema import infer_schema, write_schema
+from trainer.data.snapshot import snapshot_sha256
+from trainer.judging.validate import Champion
 from trainer.pipeline import run
 from trainer.progress import Silent
-from trainer.schema import infer_schema, write_schema
-from trainer.snapshot import snapshot_sha256
+from trainer.records.tracking import list_runs
 from trainer.sources.npz import load_npz
-from trainer.tracking import list_runs
-from trainer.validate import Champion
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from trainer.candidate import CandidateResult
     from trainer.project import Project
+    from trainer.records.candidate import CandidateResult
 
 MAX_BYTES = 1024 * 1024
 
@@ -204,7 +204,7 @@ BROKEN_MODELS = {
 @pytest.mark.parametrize(("source", "words"), BROKEN_MODELS.values(), ids=BROKEN_MODELS)
 def test_a_broken_model_file_is_refused_before_training(tmp_path: Path, source: str, words: str) -> None:
     """The error says what is wrong with the user's model."""
-    from trainer.model_file import build_model
+    from trainer.training.model_file import build_model
 
     (tmp_path / "model.py").write_text(source)
     with pytest.raises(ModelError) as caught:

@@ -16,8 +16,8 @@ from fleet_contract.codec import decode, encode
 from fleet_contract.errors import DataError, GateError
 from tests.fakes.trainer_score import write_scored_project
 from trainer import cli_score
-from trainer.ci_workflow import Forge, write_workflow
-from trainer.lineage import git_revision
+from trainer.ci.workflow import Forge, write_workflow
+from trainer.records.lineage import git_revision
 
 if TYPE_CHECKING:
     from pathlib import Path

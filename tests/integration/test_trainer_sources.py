@@ -38,7 +38,7 @@ import numpy as np
 from PIL import Image
 
 from fleet_contract.errors import EdgeferryError
-from trainer.keras_runtime import import_keras, prepare
+from trainer.training.keras_runtime import import_keras, prepare
 from trainer.settings import DataSection
 from trainer.sources.uri import load_source
 

@@ -18,9 +18,9 @@ import pytest
 from fleet_contract.errors import MissingExtraError
 from tests.fakes.trainer_projects import write_test_project
 from trainer.project import load_project
-from trainer.tracking import list_runs
-from trainer.tune import Search
-from trainer.tune_ray import search_on_ray
+from trainer.records.tracking import list_runs
+from trainer.tuning.ray import search_on_ray
+from trainer.tuning.tune import Search
 
 ROOT = Path(__file__).parents[2]
 COMMAND = "import typer; from trainer.cli_tune import tune; app = typer.Typer(); app.command()(tune); app()"

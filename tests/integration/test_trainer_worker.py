@@ -11,10 +11,10 @@ from fleet_contract.errors import ModelError
 from tests.fakes.trainer_progress import RecordingProgress
 from tests.fakes.trainer_projects import make_fleet_samples, write_test_project
 from tests.fakes.trainer_work import FakeClock, FakeQueue, FakeReleaser
+from trainer.judging.validate import Champion
+from trainer.records.tracking import list_runs
 from trainer.sources.fleet import RawSample
 from trainer.sources.npz import load_npz
-from trainer.tracking import list_runs
-from trainer.validate import Champion
 from trainer.worker import WorkOutcome, run_once
 
 if TYPE_CHECKING:

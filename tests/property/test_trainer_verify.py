@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.fakes.trainer_tables import make_table
-from trainer.schema import infer_schema
-from trainer.statistics import describe
-from trainer.verify import find_anomalies
+from trainer.data.schema import infer_schema
+from trainer.data.statistics import describe
+from trainer.data.verify import find_anomalies
 
 ROWS = 24
 FINITE = st.floats(-(2.0**100), 2.0**100, width=32)

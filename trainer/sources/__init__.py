@@ -1,1 +1,1 @@
-"""Where data come from: one adapter a kind of source, each giving a `trainer.dataset.Dataset`."""
+"""Where data come from: one adapter a kind of source, each giving a `trainer.data.dataset.Dataset`."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from fleet_contract.errors import DataError, MissingExtraError
 from fleet_contract.release import Feature
-from trainer.dataset import Dataset, no_slices
+from trainer.data.dataset import Dataset, no_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fleet_contract.errors import DataError
-from trainer.dataset import Dataset, no_slices
+from trainer.data.dataset import Dataset, no_slices
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,12 @@ import numpy as np
 
 from fleet_contract.errors import DataError
 from fleet_contract.tensors import DType
-from trainer.dataset import FLEET_SLICE, FleetSamples
+from trainer.data.dataset import FLEET_SLICE, FleetSamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer.dataset import Dataset, Groups, Times
+    from trainer.data.dataset import Dataset, Groups, Times
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fleet_contract.errors import ConfigError, DataError
-from trainer.dataset import Dataset, no_slices
+from trainer.data.dataset import Dataset, no_slices
 from trainer.sources.image_file import choose_form, decode_image, require_channels
 from trainer.sources.limits import require_fits, require_flawless
 from trainer.sources.listing import cannot_read, is_folder, list_folder

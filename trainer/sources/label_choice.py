@@ -17,7 +17,7 @@ from trainer.sources.feature_choice import mixture
 from trainer.sources.limits import MAX_CLASSES
 
 if TYPE_CHECKING:
-    from trainer.dataset import Labels
+    from trainer.data.dataset import Labels
     from trainer.sources.column_scan import ColumnScan
 
 ALWAYS_CLASSES: Final = 20

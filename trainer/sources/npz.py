@@ -16,7 +16,7 @@ import numpy as np
 
 from fleet_contract.errors import DataError
 from fleet_contract.tensors import DType
-from trainer.dataset import Dataset, no_slices
+from trainer.data.dataset import Dataset, no_slices
 from trainer.sources.limits import require_fits
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.dataset import Labels, RawInputs, Slices, Times
+    from trainer.data.dataset import Labels, RawInputs, Slices, Times
 
 DEFAULT_MAX_BYTES: Final = 4 * 1024**3
 MAX_SHOWN: Final = 20

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from fleet_contract.errors import DataError
 from fleet_contract.release import Feature
-from trainer.schema import read_schema
-from trainer.snapshot import snapshot_sha256
+from trainer.data.schema import read_schema
+from trainer.data.snapshot import snapshot_sha256
 from trainer.sources.fingerprint import fingerprint_files, stamp_files
 from trainer.sources.pin import SnapshotPin, describe_change, read_pin, write_pin
 from trainer.sources.uri import load_source, source_files, source_root
@@ -20,7 +20,7 @@ from trainer.sources.uri import load_source, source_files, source_root
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.dataset import Dataset
+    from trainer.data.dataset import Dataset
     from trainer.progress import Progress
     from trainer.project import Project
     from trainer.sources.fingerprint import FilePin

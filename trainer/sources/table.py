@@ -12,7 +12,7 @@ import numpy as np
 
 from fleet_contract.errors import ContractError, DataError
 from fleet_contract.features import encode_rows
-from trainer.dataset import Dataset, no_slices
+from trainer.data.dataset import Dataset, no_slices
 from trainer.sources.arrow_values import numbers, seconds, words
 from trainer.sources.column_scan import ColumnScan
 from trainer.sources.feature_choice import choose_features

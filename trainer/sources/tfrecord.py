@@ -15,7 +15,7 @@ import numpy as np
 
 from fleet_contract.errors import ConfigError, DataError
 from fleet_contract.release import Feature
-from trainer.dataset import Dataset, no_slices
+from trainer.data.dataset import Dataset, no_slices
 from trainer.sources.column_scan import ColumnScan
 from trainer.sources.image_file import ImageForm, choose_form, decode_image, require_channels
 from trainer.sources.label_choice import choose_classes
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.dataset import Labels
+    from trainer.data.dataset import Labels
     from trainer.settings import DataSection
 
 FRAME_BYTES: Final = 16
@@ -160,7 +160,7 @@ def _examples(path: Path) -> Iterator[dict[str, list[Any]]]:
     """Each record's features by name."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it brings no types
 
-    from trainer.keras_runtime import import_keras
+    from trainer.training.keras_runtime import import_keras
 
     import_keras()
     import tensorflow as tf

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fleet_contract.release import Feature
-    from trainer.dataset import Dataset
+    from trainer.data.dataset import Dataset
     from trainer.progress import Progress
     from trainer.settings import DataSection
 

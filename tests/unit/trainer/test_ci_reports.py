@@ -10,10 +10,10 @@ import yaml  # type: ignore[import-untyped]  # no stubs, and only this test need
 
 from fleet_contract.errors import ConflictError, ContractError, DataError, GateError
 from tests.fakes.contract_documents import NOON
-from trainer.ci_checks import Check, Checks, CiReport, Outcome, require_green
-from trainer.ci_junit import junit_xml, read_pytest
-from trainer.ci_summary import summary_markdown
-from trainer.ci_workflow import WORKFLOW_FILES, Forge, write_workflow
+from trainer.ci.checks import Check, Checks, CiReport, Outcome, require_green
+from trainer.ci.junit import junit_xml, read_pytest
+from trainer.ci.summary import summary_markdown
+from trainer.ci.workflow import WORKFLOW_FILES, Forge, write_workflow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 
 from fleet_contract.errors import ConfigError, DataError
 from tests.fakes.trainer_projects import make_dataset
-from trainer.schema import infer_schema, read_schema, schema_sha256, write_schema
-from trainer.schema_diff import carry_over, schema_diff
+from trainer.data.schema import infer_schema, read_schema, schema_sha256, write_schema
+from trainer.data.schema_diff import carry_over, schema_diff
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,16 +10,16 @@ import pytest
 
 from fleet_contract.errors import DataError
 from tests.fakes.contract_documents import NOON
-from trainer.baseline import MAX_FEATURES, SimpleModel, flat, simple_models
-from trainer.evaluate import evaluate
-from trainer.gate_settings import PolicySection
-from trainer.importance import part_importances, parts_of
-from trainer.policy import require_allowed_features, require_allowed_source
-from trainer.report_evaluation import EVALUATION_HTML, EVALUATION_JSON, EvaluationRecord, evaluation_files
-from trainer.report_evaluation import evaluation_record as make_record
+from trainer.judging.baseline import MAX_FEATURES, SimpleModel, flat, simple_models
+from trainer.judging.evaluate import evaluate
+from trainer.judging.gate_settings import PolicySection
+from trainer.judging.policy import require_allowed_features, require_allowed_source
+from trainer.judging.validate import Champion, Judged, PairedTest, compare, validate
+from trainer.pages.evaluation import EVALUATION_HTML, EVALUATION_JSON, EvaluationRecord, evaluation_files
+from trainer.pages.evaluation import evaluation_record as make_record
 from trainer.settings import ValidateSection
-from trainer.train import LabelledInputs
-from trainer.validate import Champion, Judged, PairedTest, compare, validate
+from trainer.training.train import LabelledInputs
+from trainer.tuning.importance import part_importances, parts_of
 
 if TYPE_CHECKING:
     from typing import Any

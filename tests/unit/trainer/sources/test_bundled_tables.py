@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fleet_contract.errors import DataError, MissingExtraError
+from trainer.data.split import split_rows
 from trainer.settings import DataSection, SplitSection
 from trainer.sources.bundled_breast_cancer import breast_cancer_path, load_breast_cancer
 from trainer.sources.bundled_motions import load_basic_motions, motion_files
 from trainer.sources.uri import load_source
-from trainer.split import split_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

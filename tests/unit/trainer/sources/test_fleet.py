@@ -7,7 +7,7 @@ import pytest
 
 from fleet_contract.errors import DataError
 from tests.fakes.trainer_projects import make_dataset, make_fleet_samples
-from trainer.dataset import FleetSamples
+from trainer.data.dataset import FleetSamples
 from trainer.sources.fleet import RawSample, merge_fleet, stack_raw
 
 GOOD = RawSample(dtype="int16", shape=(2, 1), data=np.asarray([-3, 500], "<i2").tobytes(), label="a")

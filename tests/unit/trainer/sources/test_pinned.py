@@ -11,8 +11,8 @@ from fleet_contract.errors import DataError
 from tests.fakes.trainer_files import table_columns, write_csv
 from tests.fakes.trainer_progress import RecordingProgress
 from tests.fakes.trainer_projects import write_test_project
+from trainer.data.snapshot import snapshot_sha256
 from trainer.project import Project, load_project
-from trainer.snapshot import snapshot_sha256
 from trainer.sources.pin import read_pin
 from trainer.sources.pinned import PinnedSource
 

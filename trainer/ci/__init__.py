@@ -1,0 +1,1 @@
+"""What a change to a project must pass, and how that is told."""

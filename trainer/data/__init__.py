@@ -1,0 +1,1 @@
+"""Labelled data in memory: their schema, their faults, how they are split."""

@@ -1,0 +1,76 @@
+"""Train/test leakage by exact duplicates: no test row may also be in training or validation.
+
+Rules: pure; two rows are duplicates when all bytes of their inputs agree, whatever their labels. The test split is
+never changed; copies are taken out of training and validation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fleet_contract.errors import DataError
+from trainer.data.split import Split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainer.data.dataset import Dataset, Indices, RawInputs
+
+
+def row_hashes(inputs_B: RawInputs) -> NDArray[np.bytes_]:
+    """A 128-bit digest of each row, as fixed-length bytes in hex."""
+    rows_B = np.ascontiguousarray(inputs_B).reshape(len(inputs_B), -1)
+    return np.asarray([hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows_B], dtype="S32")
+
+
+def remove_leakage(data: Dataset, parts: Split, *, refuse: bool) -> tuple[Split, int]:
+    """The split without copies of test rows in training and validation, or of validation rows in training.
+
+    Returns:
+        The split and how many rows were taken out.
+
+    Raises:
+        DataError: `refuse`, and there are such rows.
+    """
+    hashes_B = row_hashes(data.inputs_B)
+    train_leak_I = np.isin(hashes_B[parts.train_I], hashes_B[np.concatenate([parts.validation_I, parts.test_I])])
+    validation_leak_I = np.isin(hashes_B[parts.validation_I], hashes_B[parts.test_I])
+    count = int(train_leak_I.sum() + validation_leak_I.sum())
+    if count and refuse:
+        rows = [*parts.train_I[train_leak_I].tolist(), *parts.validation_I[validation_leak_I].tolist()]
+        raise _leakage_error(data, rows)
+    clean = Split(
+        train_I=parts.train_I[~train_leak_I],
+        validation_I=parts.validation_I[~validation_leak_I],
+        test_I=parts.test_I,
+    )
+    _require_rows(data, clean)
+    return clean, count
+
+
+def _leakage_error(data: Dataset, rows: list[int]) -> DataError:
+    return DataError(
+        f"{data.source}: got {len(rows)} rows that are in more than one split (rows {rows[:5]}), expected none",
+        hint='remove the copies from the data, or set [data] duplicates = "remove"',
+    )
+
+
+def _require_rows(data: Dataset, parts: Split) -> None:
+    for name, rows_I in (("training", parts.train_I), ("validation", parts.validation_I)):
+        if len(rows_I) == 0:
+            raise DataError(
+                f"{data.source}: {name}: got no rows without copies in another split, expected some",
+                hint="the data hold almost only duplicates",
+            )
+
+
+def without_missing(parts: Split, finite_B: NDArray[np.bool_]) -> Split:
+    """The split without rows that hold NaN or infinity."""
+
+    def keep(rows_I: Indices) -> Indices:
+        return rows_I[finite_B[rows_I]]
+
+    return Split(train_I=keep(parts.train_I), validation_I=keep(parts.validation_I), test_I=keep(parts.test_I))

@@ -1,0 +1,125 @@
+"""Checks of data against their schema: every anomaly in words, with a count and examples.
+
+Rules: pure. Base data must meet all of the schema; samples from the fleet all but the class shares, since a device sees
+what stands before it. Conflicting labels are told and do not stop a run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fleet_contract.errors import DataError
+from trainer.data.anomaly import Anomaly, examples
+from trainer.data.leakage import row_hashes
+from trainer.data.verify_features import feature_anomalies, feature_form
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainer.data.dataset import Dataset
+    from trainer.data.schema import DataSchema
+
+MAX_NAMED = 5
+
+
+def find_anomalies(data: Dataset, schema: DataSchema) -> list[Anomaly]:
+    """Everything about `data` that `schema` does not allow or a person would want to know; empty when all is well."""
+    form = _form(data, schema)
+    if form:
+        return form
+    base = data.rows(np.flatnonzero(~data.fleet_mask))
+    return [
+        *feature_anomalies(data, schema),
+        *_class_balance(base, schema),
+        *_copies(data),
+    ]
+
+
+def require_sound(anomalies: list[Anomaly], source: str) -> None:
+    """Passes when no anomaly is fatal.
+
+    Raises:
+        DataError: at least one is; the message names the first few.
+    """
+    fatal = [anomaly for anomaly in anomalies if anomaly.fatal]
+    if not fatal:
+        return
+    lines = "".join(f"\n  {anomaly}" for anomaly in fatal[:MAX_NAMED])
+    more = f"\n  and {len(fatal) - MAX_NAMED} more" if len(fatal) > MAX_NAMED else ""
+    raise DataError(
+        f"{source}: got {len(fatal)} kinds of anomaly, expected none:{lines}{more}",
+        hint="mend the data; where they are right, correct the schema: edgeferry data schema --update",
+    )
+
+
+def accepted(anomalies: list[Anomaly], source: str, accept: str) -> str:
+    """`accept`, followed by the fatal anomalies that it takes; empty when there are none.
+
+    Raises:
+        DataError: there are fatal anomalies, and `accept` is empty or cannot take one of them.
+    """
+    fatal = [anomaly for anomaly in anomalies if anomaly.fatal]
+    if not accept or any(not anomaly.waivable for anomaly in fatal):
+        require_sound(anomalies, source)
+    return f"{accept} ({'; '.join(map(str, fatal))})" if fatal else ""
+
+
+def finite_rows(data: Dataset) -> NDArray[np.bool_]:
+    """Which rows hold neither NaN nor infinity."""
+    if data.inputs_B.dtype.kind != "f":
+        return np.ones(len(data), np.bool_)
+    return np.asarray(np.isfinite(data.inputs_B).reshape(len(data), -1).all(axis=1), np.bool_)
+
+
+def _form(data: Dataset, schema: DataSchema) -> list[Anomaly]:
+    found = []
+    if len(data) == 0:
+        found.append(Anomaly("rows", 0, "got none, expected some", waivable=False))
+    for kind, got, expected in (
+        ("dtype", data.inputs_B.dtype.name, schema.dtype.value),
+        ("shape", list(data.sample_shape), list(schema.shape)),
+        ("labels", list(data.label_names), list(schema.labels)),
+    ):
+        if got != expected:
+            found.append(Anomaly(kind, len(data), f"got {got}, expected {expected}", waivable=False))
+    return found or feature_form(data, schema)
+
+
+def _class_balance(base: Dataset, schema: DataSchema) -> list[Anomaly]:
+    counts_K = np.bincount(base.labels_B, minlength=len(schema.labels))
+    found = []
+    for label, count, expected in zip(schema.labels, counts_K.tolist(), schema.class_shares, strict=True):
+        share = count / max(1, len(base))
+        if count < schema.min_rows_per_class:
+            found.append(
+                Anomaly("class", count, f"{label!r} has {count} rows, expected at least {schema.min_rows_per_class}")
+            )
+        elif abs(share - expected) > schema.max_share_change:
+            words = f"{label!r} is {share:.1%} of the rows, expected {expected:.1%} +- {schema.max_share_change:.1%}"
+            found.append(Anomaly("class share", count, words))
+    return found
+
+
+def _copies(data: Dataset) -> list[Anomaly]:
+    """Rows whose input occurs elsewhere: with another label, or once more with the same."""
+    _, group_B = np.unique(row_hashes(data.inputs_B), return_inverse=True)
+    groups = int(group_B.max()) + 1
+    if groups == len(data):
+        return []
+    _, first_I = np.unique(group_B * len(data.label_names) + data.labels_B, return_index=True)
+    labels_of_group = np.bincount(group_B[first_I], minlength=groups)
+    conflict_B: NDArray[np.bool_] = labels_of_group[group_B] > 1
+    copy_B = np.ones(len(data), np.bool_)
+    copy_B[first_I] = False
+    return [
+        *_told("conflicting labels", conflict_B, "are equal to another row with another label"),
+        *_told("copies", copy_B, "are equal to an earlier row with the same label"),
+    ]
+
+
+def _told(kind: str, mask_B: NDArray[np.bool_], words: str) -> list[Anomaly]:
+    """An anomaly that stops nothing; none when no row is marked."""
+    count = int(mask_B.sum())
+    return [Anomaly(kind, count, f"{count} rows {words}", examples(mask_B), fatal=False)] if count else []

@@ -1,0 +1,1 @@
+"""What stays of a run: candidate, model card, lineage, tracking."""

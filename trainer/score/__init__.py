@@ -1,0 +1,1 @@
+"""The ML Test Score of a project, each point tied to evidence."""

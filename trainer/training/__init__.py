@@ -1,0 +1,1 @@
+"""Building and fitting the model: resumable, spread by config, within the machine."""

@@ -1,0 +1,111 @@
+"""The same search in remote tasks of a Ray cluster; Ray only starts workers, the study is what they share.
+
+Every node needs edgeferry with its extra `trainer`, and the project's folder at the same path; the study has to be in a
+database that all nodes reach.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fleet_contract.errors import ConfigError, MissingExtraError, ModelError, UnreachableError
+from trainer.tuning.space import dimensions
+from trainer.tuning.study import open_study
+from trainer.tuning.tune import recorded_search, require_result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainer.project import Project
+    from trainer.tuning.study import Study, StudyView
+    from trainer.tuning.tune import Search
+
+POLL_S = 1.0
+
+
+def search_on_ray(
+    project: Project, plan: Search, *, workers: int, on_trial: Callable[[StudyView], None], address: str = ""
+) -> Study:
+    """Runs `workers` tasks until the plan is done; `address` empty takes RAY_ADDRESS, else a cluster of this machine.
+
+    Raises:
+        ConfigError: the study is in a file, which other nodes do not see.
+        MissingExtraError: Ray is not installed.
+        ModelError: every worker failed.
+        UnreachableError: the cluster or the study's database does not answer.
+    """
+    ray = _import_ray()
+    dimensions(project)
+    study = open_study(project)
+    _connect(ray, address)
+    try:
+        if len(ray.nodes()) > 1 and study.storage_url.startswith("sqlite"):
+            raise ConfigError(
+                f"[tune] storage: got {study.storage_url} on {len(ray.nodes())} nodes, expected a database they share",
+                hint="for instance postgresql+psycopg://user@host/name",
+            )
+        with recorded_search(project, study):
+            _wait(ray, _start(ray, project, plan, workers), study, on_trial)
+    finally:
+        ray.shutdown()
+    require_result(study.view())
+    return study
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError.for_extra("ray", "ray") from error
+    return ray
+
+
+def _connect(ray: Any, address: str) -> None:
+    try:
+        ray.init(address=address or None, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UnreachableError(f"Ray at {address or 'this machine'}: {error}") from error
+
+
+def _start(ray: Any, project: Project, plan: Search, workers: int) -> list[Any]:
+    threads = project.settings.resources.threads or 1
+    remote = ray.remote(num_cpus=threads, max_retries=1, max_calls=1)(_work)
+    orders = [
+        {
+            "folder": str(project.folder),
+            "settings": msgspec.to_builtins(project.settings),
+            "trials": plan.trials,
+            "timeout_s": plan.timeout_s,
+            "worker": number,
+            "threads": threads,
+        }
+        for number in range(1, workers + 1)
+    ]
+    return [remote.remote(msgspec.json.encode(order)) for order in orders]
+
+
+def _work(order: bytes) -> str:
+    """Runs on a node: the words of the error that ended the search there, empty when it is done."""
+    from fleet_contract.errors import EdgeferryError
+    from trainer.tuning.worker import Order, work
+
+    try:
+        work(msgspec.json.decode(order, type=Order))
+    except EdgeferryError as error:
+        return error.message
+    return ""
+
+
+def _wait(ray: Any, tasks: list[Any], study: Study, on_trial: Callable[[StudyView], None]) -> None:
+    left, words = tasks, list[str]()
+    try:
+        while left:
+            done, left = ray.wait(left, num_returns=len(left), timeout=POLL_S)
+            words += ray.get(done)
+            on_trial(study.view())
+    except ray.exceptions.RayError as error:
+        raise UnreachableError(f"Ray: {type(error).__name__}: {error}") from error
+    if all(words):
+        raise ModelError(f"tuning: got {len(words)} workers that failed, the first with: {words[0]}")

@@ -1,0 +1,188 @@
+"""The search for good settings: trials until there are enough, here or in worker processes that share the study.
+
+    study = search(project, Search(trials=20), progress=Silent(), on_trial=print)
+
+Rules: `trials` counts the trials of the study, also those of earlier searches, so that an interrupted search goes on to
+the same end; a trial that cannot be trained counts as failed and the search goes on, unless all fail.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from fleet_contract.errors import EdgeferryError, ModelError, UnreachableError
+from trainer.records.tracking import tracked_run
+from trainer.stages import ingest, split_and_fit, verify
+from trainer.tuning.space import dimensions
+from trainer.tuning.stop import stop_signals
+from trainer.tuning.study import open_study
+from trainer.tuning.trial import TrialRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trainer.progress import Progress
+    from trainer.project import Project
+    from trainer.tuning.study import Study, StudyView
+
+POLL_S: Final = 1.0
+STOP_WAIT_S: Final = 20.0
+MAX_FAILURES: Final = 5
+"""So many failed trials without one that trained end a search: then it is not the choice that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How long to search: until the study has `trials`, or for `timeout_s` (0: no limit)."""
+
+    trials: int
+    timeout_s: float = 0.0
+
+
+def search(
+    project: Project, plan: Search, *, progress: Progress, on_trial: Callable[[StudyView], None], worker: int = 0
+) -> Study:
+    """Runs trials in this process until the plan is done; other processes may work on the same study.
+
+    Raises:
+        ConfigError: the space or a setting is wrong.
+        DataError: data are missing, corrupt or fail their schema.
+        ModelError: every trial failed.
+        UnreachableError: the study's database or the tracking server does not answer.
+    """
+    space = dimensions(project)
+    study = open_study(project, worker=worker)
+    data = ingest(project, None, progress)
+    verified = verify(project, data, progress)
+    prepared = split_and_fit(project, data, verified.schema, progress)
+    on_trial(study.view())
+
+    def after_trial(handle: Any, _trial: Any) -> None:
+        view = study.view()
+        on_trial(view)
+        if view.finished >= plan.trials or _all_failed(view):
+            handle.stop()
+
+    if study.view().finished < plan.trials:
+        with stop_signals() as check_signal:
+            runner = TrialRunner(project, prepared, study, space, checks=(check_signal, _orphan_check()))
+            study.handle.optimize(
+                runner,
+                timeout=plan.timeout_s or None,
+                catch=(ModelError,),
+                callbacks=[after_trial],
+                gc_after_trial=True,
+            )
+    require_result(study.view())
+    return study
+
+
+def search_in_workers(project: Project, plan: Search, *, workers: int, on_trial: Callable[[StudyView], None]) -> Study:
+    """The same in so many processes of this machine; Ctrl-C ends them and leaves a study that goes on.
+
+    Raises:
+        ConfigError: the space or a setting is wrong.
+        ModelError: every trial failed, or every worker did; they have said why.
+        UnreachableError: the study's database does not answer.
+    """
+    dimensions(project)
+    study = open_study(project)
+    threads = project.settings.resources.threads or max(1, (os.cpu_count() or 1) // workers)
+    with recorded_search(project, study):
+        children = [_start_worker(project, plan, number, threads) for number in range(1, workers + 1)]
+        try:
+            while any(child.poll() is None for child in children):
+                time.sleep(POLL_S)
+                on_trial(study.view())
+        finally:
+            _stop(children)
+        on_trial(study.view())
+        if all(child.returncode for child in children):
+            raise ModelError(f"tuning: got {workers} of {workers} workers that failed, expected one that searches")
+        require_result(study.view())
+    return study
+
+
+@contextmanager
+def recorded_search(project: Project, study: Study) -> Iterator[None]:
+    """A run in MLflow for the whole search; it makes the store before workers would do so all at once."""
+    with tracked_run(project, name=f"{study.name} search") as tracked:
+        tracked.log(tags={"study": study.name})
+        yield
+        best = study.view().best
+        if best is not None and best.value is not None:
+            tracked.log(params={**best.parameters}, metrics={"objective": best.value})
+
+
+def require_result(view: StudyView) -> None:
+    """Passes when a trial of the study completed.
+
+    Raises:
+        ModelError: none did.
+    """
+    if view.best is None:
+        failed = sum(trial.state == "fail" for trial in view.trials)
+        raise ModelError(
+            f"study {view.name}: got {failed} failed of {len(view.trials)} trials and none that completed",
+            hint="`edgeferry train` shows why the model does not train; `edgeferry runs` lists the trials",
+        )
+
+
+def _all_failed(view: StudyView) -> bool:
+    failed = sum(trial.state == "fail" for trial in view.trials)
+    return failed >= MAX_FAILURES and failed == sum(trial.state != "running" for trial in view.trials)
+
+
+def _start_worker(project: Project, plan: Search, number: int, threads: int) -> subprocess.Popen[bytes]:
+    """A child that reads the settings from its standard input, since flags may have changed them."""
+    order = {
+        "folder": str(project.folder),
+        "settings": msgspec.to_builtins(project.settings),
+        "trials": plan.trials,
+        "timeout_s": plan.timeout_s,
+        "worker": number,
+        "threads": threads,
+    }
+    child = subprocess.Popen([sys.executable, "-m", "trainer.tuning.worker"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    try:
+        child.stdin.write(msgspec.json.encode(order))
+        child.stdin.close()
+    except OSError as error:
+        raise UnreachableError(f"worker {number}: {error}") from error
+    return child
+
+
+def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    for child in children:
+        try:
+            child.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _orphan_check() -> Callable[[], None]:
+    """A check that fails once the process that started this one is gone, so that no worker goes on by itself."""
+    parent = os.getppid()
+
+    def check() -> None:
+        if os.getppid() != parent:
+            raise SearchLeftError("the search that started this worker is gone")
+
+    return check
+
+
+class SearchLeftError(EdgeferryError):
+    """The parent process of a worker has ended."""
