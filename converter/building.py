@@ -79,6 +79,7 @@ def _job(material: Material, recipes: Sequence[Recipe], *, reference: bool) -> B
         reference=reference,
         min_top1_agreement=min_top1_agreement,
         min_sqnr_db=min_sqnr_db,
+        max_size_bytes=candidate.gates.max_size_bytes,
         trials=str(material.trials),
     )
 

@@ -2,8 +2,8 @@
 
 1. Calibration: ranges x bias correction x number of rows; the plan whose output is nearest to the float model's wins.
 2. Where that misses the goal and layers may stay in float: layers are ranked by what each one alone, quantized, costs;
-   the worst go back to float one after the other until the goal holds; then each is tried in int8 again, so that as
-   few as possible stay in float.
+   the worst go back to float one after the other, where the size allows, until the goal holds; then each is tried in
+   int8 again, so that as few as possible stay in float.
 3. Where int4 is wanted: the layers that can take it get it in the order of what each one costs, while the goal holds.
 
 Every trial is judged on rows that neither calibrate nor gate, and is recorded; a plan that is on record is not tried
@@ -51,15 +51,22 @@ class SearchTrial(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a plan must reach on the selection rows; 0 asks for nothing."""
+    """What a plan must reach on the selection rows, and how large its artifact may be; 0 asks for nothing."""
 
     min_top1_agreement: float = 0.0
     min_sqnr_db: float = 0.0
+    max_size_bytes: int = 0
 
     def held_by(self, trial: SearchTrial, rows: int) -> bool:
         """Whether the trial reaches it, with one standard error (Wilson's) to spare where the figure is a share."""
+        if trial.error or self.exceeded_by(trial):
+            return False
         sure_share, _ = wilson(round(trial.top1_agreement * rows), rows, 1.0)
-        return not trial.error and sure_share >= self.min_top1_agreement and trial.sqnr_db >= self.min_sqnr_db
+        return sure_share >= self.min_top1_agreement and trial.sqnr_db >= self.min_sqnr_db
+
+    def exceeded_by(self, trial: SearchTrial) -> bool:
+        """Whether the artifact is larger than it may be."""
+        return bool(self.max_size_bytes) and trial.size_bytes > self.max_size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +133,8 @@ class Search:
                 return self._found(best, complete=False)
             kept.append(name)
             trial = self._try("rescue", _with_float(start, kept))
-            if trial.error:
-                kept.remove(name)
+            if trial.error or self._goal.exceeded_by(trial):
+                kept.remove(name)  # a smaller layer further down may still fit
                 continue
             best = trial if _nearer(trial, best) else best
             if self._goal.held_by(trial, len(self._selection_B)):

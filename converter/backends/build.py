@@ -136,7 +136,7 @@ class _Builder:
         search = Search(
             quantizer,
             self._selection,
-            Goal(self._job.min_top1_agreement, self._job.min_sqnr_db),
+            Goal(self._job.min_top1_agreement, self._job.min_sqnr_db, self._job.max_size_bytes),
             record=log.add,
             known=log.known,
             time_is_up=lambda: perf_counter() > deadline,
@@ -179,7 +179,7 @@ class _Builder:
         from converter.lineage import tool_versions
 
         form = self._forms.tflite() if recipe.runtime is Runtime.TFLITE else self._forms.onnx()
-        goal = f"{self._job.min_top1_agreement} {self._job.min_sqnr_db}"
+        goal = f"{self._job.min_top1_agreement} {self._job.min_sqnr_db} {self._job.max_size_bytes}"
         rows = (self._calibration.tobytes(), self._selection.tobytes())
         return digest([form.read_bytes(), *rows, goal, msgspec.json.encode(tool_versions(), order="sorted")])
 

@@ -46,8 +46,9 @@ class BuildJob(Struct, frozen=True, kw_only=True, tag="build"):
     """Convert a model. `calibration`, `selection` and `holdout` are NPY files of preprocessed inputs.
 
     Ranges are calibrated on the first; the search chooses on the second; with `reference` the float scores of the
-    third go to REFERENCE_FILE. `min_top1_agreement` and `min_sqnr_db` are the search's goal, `search_s` its time for
-    one recipe, `trials` the file in which it keeps its trials, so that it can go on after an interruption.
+    third go to REFERENCE_FILE. `min_top1_agreement`, `min_sqnr_db` and `max_size_bytes` (0: any) are the search's goal,
+    `search_s` its time for one recipe, `trials` the file in which it keeps its trials, so that it can go on after an
+    interruption.
     """
 
     model: str
@@ -61,6 +62,7 @@ class BuildJob(Struct, frozen=True, kw_only=True, tag="build"):
     reference: bool
     min_top1_agreement: float = 0.0
     min_sqnr_db: float = 0.0
+    max_size_bytes: int = 0
     search_s: float = 60.0
     trials: str
 

@@ -26,7 +26,7 @@ class FakeQuantizer:
     """Scores are the inputs plus, for each layer, noise of the given size; int4 makes it four times as large.
 
     `ranges_noise` is added for the way in which ranges are chosen; plans with `refused` in their float layers cannot be
-    built.
+    built; `weights` makes a layer so many times as large as others.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class FakeQuantizer:
         ranges_noise: Mapping[Ranges, float] | None = None,
         int4: tuple[str, ...] = (),
         refused: str = "",
+        weights: Mapping[str, int] | None = None,
     ) -> None:
         self.layers = tuple(Layer(name=name, kind="FAKE", weight_count=100) for name in noise)
         self.int4_layers = int4
@@ -43,6 +44,7 @@ class FakeQuantizer:
         self._noise = dict(noise)
         self._ranges_noise = ranges_noise or {}
         self._refused = refused
+        self._weights = weights or {}
 
     def quantize(self, plan: Plan) -> bytes:
         """The plan itself, padded to the size that its layers would have."""
@@ -67,10 +69,11 @@ class FakeQuantizer:
         return inputs_B.astype(np.float32)
 
     def _bytes(self, name: str, plan: Plan) -> int:
+        times = self._weights.get(name, 1)
         if name in plan.float_layers:
-            return FLOAT_BYTES
-        return INT4_BYTES if name in plan.int4_layers else INT8_BYTES
+            return FLOAT_BYTES * times
+        return (INT4_BYTES if name in plan.int4_layers else INT8_BYTES) * times
 
     @staticmethod
     def _wave(index: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        return np.random.default_rng(index).standard_normal(shape)
+        return np.random.default_rng(1000 + index).standard_normal(shape)

@@ -59,6 +59,16 @@ def test_a_layer_that_is_no_longer_needed_goes_back_to_int8() -> None:
     assert min(len(trial.plan.float_layers) for trial in fewest) == len(found.plan.float_layers)
 
 
+def test_layers_that_would_break_the_size_stay_in_int8() -> None:
+    """Of two layers that cost, only the second fits the budget in float; it is taken, and what is missing told."""
+    quantizer = FakeQuantizer({"large": 0.9, "small": 0.8}, weights={"large": 10})
+    tried, _ = search(quantizer, Goal(min_sqnr_db=40.0, max_size_bytes=20_000))
+    found = tried.rescue(Plan())
+    assert found.plan.float_layers == ("small",)
+    assert not found.holds
+    assert found.trial.size_bytes <= 20_000
+
+
 def test_a_goal_that_nothing_reaches_is_told() -> None:
     """The best that was seen is returned, and that it does not hold."""
     tried, _ = search(FakeQuantizer(NOISE, ranges_noise={Ranges.MINMAX: 1.0}), Goal(min_sqnr_db=60.0))
