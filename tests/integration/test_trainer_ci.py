@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,5 @@ def test_the_projects_tests_run_in_a_child_each_as_a_check(tmp_path: Path) -> No
     own = project.folder / "tests" / "test_own.py"
     own.write_text("")
     assert run_user_tests(project) == []
-    own.unlink()
-    own.parent.rmdir()
+    shutil.rmtree(own.parent)
     assert run_user_tests(project) == []
