@@ -48,6 +48,7 @@ name = "{MODEL}"
 
 [data]
 source = "npz:data.npz"
+report = false
 
 [preprocessing]
 transforms = [{transform}]
@@ -68,7 +69,7 @@ min_accuracy = {recipe.min_accuracy}
 max_champion_regression = 0.02
 
 [convert]
-recipes = ["tflite-f32", "tflite-int8", "onnx-f32", "onnx-int8"]
+recipes = ["tflite-f32", "tflite-int8-minmax-bias", "onnx-f32", "onnx-int8-minmax"]
 
 [convert.gates]
 max_accuracy_drop = 0.02
