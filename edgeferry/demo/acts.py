@@ -74,11 +74,16 @@ class Stage:
         largest = int(self.world.images.stream_BHWC.max())
         self.ahead = self.pool.submit(self.workshop.train, recipe, name, largest_value=largest)
 
-    def make(self, name: str) -> int:
-        """Awaits the candidate that `train_ahead` began, converts and publishes it; its version."""
+    def make(self, name: str, following: tuple[Recipe, str] | None = None) -> int:
+        """Awaits the candidate that `train_ahead` began, converts and publishes it; its version.
+
+        The `following` iteration begins to train as soon as this one has.
+        """
         if self.ahead is None:
             raise ValueError("nothing was trained ahead")
         trained = self.ahead.result()
+        if following is not None:
+            self.train_ahead(*following)
         started_s = self.narrator.now_s()
         bundle = self.workshop.convert(trained.folder, name)
         converted_s = self.narrator.now_s() - started_s
@@ -92,7 +97,7 @@ class Stage:
         for variant in manifest.variants:
             found = variant.evidence
             self.narrator.say(
-                f"    {variant.id:<12} {variant.blob.size_bytes:>7,} bytes  accuracy {found.accuracy:.1%}  "
+                f"    {variant.id:<23} {variant.blob.size_bytes:>7,} bytes  accuracy {found.accuracy:.1%}  "
                 f"agreement {found.top1_agreement:.1%}  {found.latency_p50_ms:.3f} ms"
             )
         self.narrator.figure(f"v{version} in training", overall.accuracy)
@@ -107,7 +112,7 @@ class Stage:
         }
         variants = self.world.variants()
         for device, value in found.items():
-            self.narrator.say(f"    {device:<12} {variants.get(device, '?'):<12} accuracy on device {value:.1%}")
+            self.narrator.say(f"    {device:<12} {variants.get(device, '?'):<23} accuracy on device {value:.1%}")
         mean = sum(found.values()) / len(found)
         self.narrator.figure(name, mean)
         return mean
@@ -117,8 +122,7 @@ class Stage:
         narrator, world = self.narrator, self.world
         narrator.act("v1: train, convert, sign, enrol five devices, roll out")
         self.train_ahead(FIRST, "v1")
-        version = self.make("v1")
-        self.train_ahead(BETTER, "v2")
+        version = self.make("v1", (BETTER, "v2"))
         for kind in DEVICES:
             world.enrol(kind)
         wait_for("five devices online", lambda: world.online() == len(DEVICES), timeout_s=40.0)
@@ -137,8 +141,7 @@ class Stage:
         """v2 is better and replaces v1 while clients keep asking."""
         narrator, world = self.narrator, self.world
         narrator.act("v2: truly better, rolled out while clients keep asking")
-        version = self.make("v2")
-        self.train_ahead(BAD, "v3")
+        version = self.make("v2", (BAD, "v3"))
         for camera in world.cameras.values():
             camera.take_tally()
         ended = world.roll_out(version)

@@ -86,7 +86,7 @@ def _end(world: World, narrator: Narrator) -> None:
     variants = world.variants()
     for name, device in world.devices().items():
         memory = f"agent {device.agent_rss_mb:.0f} MB, model host {device.host_rss_mb:.0f} MB of RAM"
-        narrator.say(f"{name:<12} {variants.get(name, '-'):<12} {memory}")
+        narrator.say(f"{name:<12} {variants.get(name, '-'):<23} {memory}")
     picture = world.folder / "story.png"
     draw(narrator, drift_lines(world.client(), narrator), picture)
     narrator.say(f"picture: {picture}")
