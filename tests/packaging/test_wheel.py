@@ -18,6 +18,7 @@ OURS = {
     "fleet_contract",
     "fleet_client",
     "fleet_files",
+    "fleet_rows",
     "trainer",
     "converter",
     "fleet_server",
@@ -65,7 +66,7 @@ def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
-    """Seven top-level names, no tests, no documents, and the data files that parts read."""
+    """Eight top-level names, no tests, no documents, and the data files that parts read."""
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == OURS
     for wanted in (

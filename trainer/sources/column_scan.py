@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.sources.arrow_values import distinct_words, is_text, number_mask, numbers
+from fleet_rows.arrow_values import distinct_words, is_text, number_mask, numbers
 from trainer.sources.limits import MAX_CATEGORIES
 
 if TYPE_CHECKING:

@@ -1,29 +1,24 @@
-"""A CSV file as a table of text: its header, and its rows in batches, in memory that does not grow with the file.
+"""A CSV file as a table of text: its rows in batches, in memory that does not grow with the file.
 
-Every fault is named: ragged rows with their numbers, a byte that is not UTF-8 with its row and column, a header that is
-absent, empty, too long or that names a column twice.
+Every fault is named: ragged rows with their numbers, a byte that is not UTF-8 with its row and column.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from fleet_contract.errors import DataError
-from trainer.sources.limits import MAX_COLUMNS, MAX_HEADER_BYTES, MAX_NAMED, MAX_ROW_BYTES, require_flawless
-from trainer.sources.listing import cannot_read
+from fleet_rows.csv_text import open_text, read_header
+from fleet_rows.limits import MAX_NAMED, MAX_ROW_BYTES
+from trainer.sources.limits import require_flawless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-MISSING: Final = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
-"""What stands for a missing value."""
 TO_UTF8: Final = "convert it: iconv -f latin1 -t utf-8 FILE"
 READ_BYTES: Final = 1024**2
 _RAGGED: Final = re.compile(r"Expected \d+ columns, got \d+")
@@ -55,7 +50,7 @@ class CsvFile:
         import pyarrow as pa
 
         try:
-            with _open(self, columns) as reader:
+            with open_text(str(self.path), columns, separator=self.separator) as reader:
                 yield from reader
         except (pa.ArrowInvalid, OSError, EOFError) as error:
             if _RAGGED.search(str(error)):
@@ -106,7 +101,7 @@ def _refuse_ragged(table: CsvFile) -> None:
     _require_utf8(table.path)
     ragged = _Ragged()
     try:
-        with _open(table, table.columns[:1], ragged) as reader:
+        with open_text(str(table.path), table.columns[:1], separator=table.separator, on_invalid=ragged) as reader:
             for _ in reader:
                 pass
     except pa.ArrowInvalid as error:
@@ -137,86 +132,4 @@ def open_csv(path: Path, *, separator: str = ",") -> CsvFile:
     Raises:
         DataError: it cannot be read, is empty, or its header is faulty.
     """
-    prefix = _read_prefix(path)
-    _check_width(path, prefix, separator)
-    try:
-        text = prefix.decode("utf-8-sig", errors="surrogateescape")
-        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
-    except csv.Error as error:
-        raise DataError(f"{path}: header: got {error}, expected a line of column names") from error
-    _check_header(path, header, separator)
-    return CsvFile(path=path, separator=separator, columns=tuple(header))
-
-
-def _read_prefix(path: Path) -> bytes:
-    import pyarrow as pa
-
-    try:
-        with pa.input_stream(str(path)) as stream:
-            prefix: bytes = stream.read(MAX_HEADER_BYTES)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: got {error}, expected a readable CSV file") from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if not prefix.strip(b"\xef\xbb\xbf\r\n\t "):
-        raise DataError(f"{path}: got an empty file, expected a header and rows")
-    return prefix
-
-
-def _check_width(path: Path, prefix: bytes, separator: str) -> None:
-    """Before the header is parsed, so that a million columns cost nothing."""
-    line, end, _ = prefix.partition(b"\n")
-    count = line.count(separator.encode()) + 1
-    if count > MAX_COLUMNS:
-        raise DataError(
-            f"{path}: header: got {'' if end else 'at least '}{count:,} columns, expected at most {MAX_COLUMNS:,}",
-            hint="wide rows belong into NPZ or Parquet, or one row of the file into many",
-        )
-    if len(prefix) == MAX_HEADER_BYTES and b"\n" not in prefix:
-        raise DataError(f"{path}: header: got no line end in {MAX_HEADER_BYTES:,} bytes, expected column names")
-
-
-def _check_header(path: Path, header: list[str], separator: str) -> None:
-    bad_text = [name for name in header if not name.isascii() and _has_surrogates(name)]
-    if bad_text:
-        raise DataError(f"{path}: header: got bytes that are not UTF-8 in {bad_text[0]!a}, expected UTF-8")
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise DataError(
-            f"{path}: header: got {len(twice):,} names more than once ({', '.join(map(repr, twice[:MAX_NAMED]))}), "
-            "expected each column once"
-        )
-    if "" in header:
-        raise DataError(
-            f"{path}: header: column {header.index('')} has no name, expected one for each",
-            hint="an index that pandas wrote? write with index=False",
-        )
-    if len(header) == 1 and any(other in header[0] for other in ",;\t|" if other != separator):
-        raise DataError(
-            f"{path}: header: got one column {header[0][:60]!r}, expected several separated by {separator!r}",
-            hint='say what separates them: [data] separator = ";"',
-        )
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\udc80" <= character <= "\udcff" for character in text)
-
-
-def _open(table: CsvFile, columns: Sequence[str], ragged: _Ragged | None = None) -> Any:
-    """One thread: only then does pyarrow know the numbers of faulty rows."""
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    return arrow_csv.open_csv(
-        str(table.path),
-        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=MAX_ROW_BYTES),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=table.separator, newlines_in_values=True, invalid_row_handler=ragged
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()),
-            include_columns=list(columns),
-            strings_can_be_null=True,
-            null_values=list(MISSING),
-        ),
-    )
+    return CsvFile(path=path, separator=separator, columns=read_header(path, separator=separator))

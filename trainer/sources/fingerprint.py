@@ -16,7 +16,7 @@ from msgspec import Struct
 from fleet_contract.codec import encode
 from fleet_contract.names import Sha256Str
 from fleet_files.durable import write_file
-from trainer.sources.listing import cannot_read
+from fleet_rows.listing import cannot_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fleet_contract.errors import ConfigError, DataError
+from fleet_rows.image_file import MODES, SUFFIXES, choose_form, decode_image, read_content
+from fleet_rows.listing import is_folder, list_folder
 from trainer.data.dataset import Dataset, no_slices
-from trainer.sources.image_file import choose_form, decode_image, require_channels
 from trainer.sources.limits import require_fits, require_flawless
-from trainer.sources.listing import cannot_read, is_folder, list_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fleet_rows.image_file import ImageForm
     from trainer.progress import Progress
     from trainer.settings import DataSection
-    from trainer.sources.image_file import ImageForm
 
-SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 MAX_THREADS: Final = 8
 BLOCK: Final = 50
 """Files that a thread reads at a time."""
@@ -104,6 +103,16 @@ def load_images(folder: ImageFolder, settings: DataSection, *, source: str, prog
     )
 
 
+def require_channels(channels: int) -> None:
+    """Passes for 0 (as the images), 1 (grey), 3 (RGB) and 4 (RGBA).
+
+    Raises:
+        ConfigError: another number.
+    """
+    if channels not in (0, *MODES):
+        raise ConfigError(f"[data] channels: got {channels}, expected 1 (grey), 3 (RGB), 4 (RGBA), or 0 (as they are)")
+
+
 def _check_settings(settings: DataSection) -> None:
     require_channels(settings.channels)
     for name in ("features", "slices", "group", "time", "shape"):
@@ -116,7 +125,7 @@ def _form(folder: ImageFolder, settings: DataSection) -> ImageForm:
     failure = ValueError("got no image")
     for file in folder.files:
         try:
-            return choose_form(_content(file), settings.image_size, settings.channels)
+            return choose_form(read_content(file), settings.image_size, settings.channels)
         except ValueError as error:
             failure = error
     raise failure
@@ -143,14 +152,7 @@ def _read_all(folder: ImageFolder, files: Sequence[Path], form: ImageForm, progr
 def _read_one(folder: ImageFolder, file: Path, form: ImageForm, image_HWC: NDArray[np.uint8]) -> str:
     """Reads `file` into `image_HWC`; returns what is wrong with it, or nothing."""
     try:
-        image_HWC[:] = decode_image(_content(file), form)
+        image_HWC[:] = decode_image(read_content(file), form)
     except ValueError as error:
         return f"{file.relative_to(folder.path)}: {error}"
     return ""
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ValueError(cannot_read(file, error).message) from error

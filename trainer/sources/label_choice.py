@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fleet_contract.errors import DataError
-from trainer.sources.arrow_values import numbers, words
+from fleet_rows.arrow_values import numbers, words
 from trainer.sources.feature_choice import mixture
 from trainer.sources.limits import MAX_CLASSES
 

@@ -1,26 +1,18 @@
-"""What a source may be at most, and the one way in which several faults of a source are told together.
-
-A limit is there so that a hostile or mistaken file is refused in a moment, without the memory it asks for.
-"""
+"""What data to train on may be at most, and the one way in which several faults of a source are told together."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from fleet_contract.errors import DataError
+from fleet_rows.limits import MAX_NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_COLUMNS: Final = 16_384
-MAX_HEADER_BYTES: Final = 4 * 1024**2
-MAX_ROW_BYTES: Final = 8 * 1024**2
 MAX_CATEGORIES: Final = 1_000
 """More distinct words than this are free text or an identifier, not a category."""
 MAX_CLASSES: Final = 10_000
-MAX_PIXELS: Final = 64 * 1024**2
-MAX_ENCODED_IMAGE_BYTES: Final = 256 * 1024**2
-MAX_NAMED: Final = 5
 
 
 def require_fits(what: str, size_bytes: int, max_bytes: int) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleet_contract.errors import ContractError, DataError
-from fleet_contract.features import encode_rows
+from fleet_rows.arrow_values import seconds, words
+from fleet_rows.columns import encode_batch
 from trainer.data.dataset import Dataset, no_slices
-from trainer.sources.arrow_values import numbers, seconds, words
 from trainer.sources.column_scan import ColumnScan
 from trainer.sources.feature_choice import choose_features
 from trainer.sources.label_choice import Classes, choose_classes
@@ -95,7 +95,7 @@ def _fill(tables: Sequence[TableFile], plan: _Plan) -> tuple[NDArray[np.float32]
     try:
         for _, _, batch in _batches(tables, [*plan.roles.features, plan.roles.label]):
             end = start + batch.num_rows
-            inputs_BF[start:end] = encode_rows(_columns(batch, plan.features), plan.features)
+            inputs_BF[start:end] = encode_batch(batch, plan.features)
             labels_B[start:end] = plan.classes.index(batch[plan.roles.label])
             start = end
     except (ContractError, KeyError, ValueError) as error:
@@ -103,13 +103,6 @@ def _fill(tables: Sequence[TableFile], plan: _Plan) -> tuple[NDArray[np.float32]
     if start != plan.count:
         raise _changed(tables[0].path)
     return inputs_BF, labels_B
-
-
-def _columns(batch: Any, features: Sequence[Feature]) -> dict[str, Any]:
-    return {
-        feature.name: words(batch[feature.name]) if feature.categories else numbers(batch[feature.name])
-        for feature in features
-    }
 
 
 def _names(tables: Sequence[TableFile], column: str) -> NDArray[np.str_]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fleet_contract.errors import ConfigError, DataError
-from trainer.sources.arrow_values import is_usable
+from fleet_rows.arrow_values import is_usable
 from trainer.sources.limits import require_flawless
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ import numpy as np
 
 from fleet_contract.errors import ConfigError, DataError
 from fleet_contract.release import Feature
+from fleet_rows.image_file import ImageForm, choose_form, decode_image
+from fleet_rows.listing import cannot_read
 from trainer.data.dataset import Dataset, no_slices
 from trainer.sources.column_scan import ColumnScan
-from trainer.sources.image_file import ImageForm, choose_form, decode_image, require_channels
+from trainer.sources.image_folder import require_channels
 from trainer.sources.label_choice import choose_classes
 from trainer.sources.limits import MAX_CLASSES, require_fits
-from trainer.sources.listing import cannot_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

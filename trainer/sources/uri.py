@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fleet_contract.errors import ConfigError
+from fleet_rows import csv_text, parquet_file
+from fleet_rows.listing import list_files
 from trainer.progress import Silent
 from trainer.sources import image_folder, tfrecord
 from trainer.sources.bundled_breast_cancer import load_breast_cancer
@@ -19,9 +21,7 @@ from trainer.sources.bundled_motions import load_basic_motions
 from trainer.sources.csv_file import open_csv
 from trainer.sources.digits import load_digits
 from trainer.sources.fashion_mnist import load_fashion_mnist
-from trainer.sources.listing import list_files
 from trainer.sources.npz import load_npz
-from trainer.sources.parquet_file import open_parquet
 from trainer.sources.table import load_table
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ FASHION_MNIST_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
 
 SUFFIXES: Final = {
     "npz": (".npz",),
-    "csv": (".csv", ".tsv", ".csv.gz", ".csv.bz2"),
-    "parquet": (".parquet", ".pq"),
+    "csv": csv_text.SUFFIXES,
+    "parquet": parquet_file.SUFFIXES,
     "tfrecord": tfrecord.SUFFIXES,
 }
 SOURCES: Final = (
@@ -124,7 +124,10 @@ def _load_files(settings: DataSection, project_folder: Path, known: Sequence[Fea
     files = list_files(path, SUFFIXES[scheme])
     if scheme == "tfrecord":
         return tfrecord.load_tfrecord(files, settings, source=source)
-    tables = [open_csv(file, separator=settings.separator) if scheme == "csv" else open_parquet(file) for file in files]
+    tables = [
+        open_csv(file, separator=settings.separator) if scheme == "csv" else parquet_file.open_parquet(file)
+        for file in files
+    ]
     return load_table(tables, settings, source=source, known=known)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fleet_contract.errors import DataError
+from fleet_rows.limits import MAX_ROW_BYTES
 from trainer.sources.csv_file import open_csv
-from trainer.sources.limits import MAX_ROW_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

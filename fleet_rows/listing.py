@@ -60,7 +60,7 @@ def cannot_read(path: Path, error: OSError) -> DataError:
         return DataError(f"{path}: got a symbolic link that leads back to itself, expected a file or a folder")
     if error.errno == errno.ENOENT:
         broken = "a symbolic link to nothing" if path.is_symlink() else "nothing there"
-        return DataError(f"{path}: got {broken}, expected a file or a folder", hint="paths are relative to the project")
+        return DataError(f"{path}: got {broken}, expected a file or a folder")
     return DataError(f"{path}: cannot be read: {error.strerror or error}")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fleet_contract.errors import DataError
-from trainer.sources.listing import list_files
+from fleet_rows.listing import list_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from fleet_contract.errors import DataError
-from trainer.sources.limits import MAX_COLUMNS, MAX_NAMED
-from trainer.sources.listing import cannot_read
+from fleet_rows.limits import MAX_COLUMNS, MAX_NAMED
+from fleet_rows.listing import cannot_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+SUFFIXES: Final = (".parquet", ".pq")
 BATCH_ROWS: Final = 32_768
+READ_BYTES: Final = 1024**2
+"""Of a column at a time: memory does not grow with the row groups."""
 MAX_FOOTER_BYTES: Final = 64 * 1024**2
 FOOTER_TAIL_BYTES: Final = 8
 """Length of the footer as a little-endian uint32, then the magic `PAR1`."""
@@ -27,32 +30,48 @@ class ParquetFile:
     path: Path
     columns: tuple[str, ...]
     kinds: dict[str, Any]
+    group_rows: tuple[int, ...]
     typed: bool = True
+
+    @property
+    def row_count(self) -> int:
+        """Rows, as the footer says."""
+        return sum(self.group_rows)
 
     def kind(self, column: str) -> Any:
         """The Arrow type of a column."""
         return self.kinds[column]
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        """Record batches of these columns, in the file's order.
+    def batches(self, columns: Sequence[str], *, begin: int = 0, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
+        """Record batches of these columns, in the file's order, from row `begin` on.
 
         Raises:
             DataError: pages that are damaged or cannot be read.
         """
-        row = 0
-        with _Reading(self.path) as place, _open(self.path) as file:
-            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False):
-                yield batch.select(list(columns))
-                row += batch.num_rows
-                place.row = row
+        groups, spare = self._groups_from(begin)
+        with _Reading(self.path, begin) as place, _open(self.path) as file:
+            for batch in file.iter_batches(batch_rows, row_groups=groups, columns=list(columns), use_threads=False):
+                cut = min(spare, batch.num_rows)
+                spare -= cut
+                if cut < batch.num_rows:
+                    yield batch.slice(cut).select(list(columns))
+                    place.row += batch.num_rows - cut
+
+    def _groups_from(self, begin: int) -> tuple[list[int], int]:
+        """The row groups from the one with row `begin` on, and how many of their rows come before it."""
+        skipped, first = 0, 0
+        while first < len(self.group_rows) and skipped + self.group_rows[first] <= begin:
+            skipped += self.group_rows[first]
+            first += 1
+        return list(range(first, len(self.group_rows))), begin - skipped
 
 
 class _Reading:
     """Turns pyarrow's errors into ours, with how far reading got."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, row: int = 0) -> None:
         self.path = path
-        self.row = 0
+        self.row = row
 
     def __enter__(self) -> Self:
         return self
@@ -78,12 +97,13 @@ def open_parquet(path: Path) -> ParquetFile:
         schema = file.schema_arrow
         columns = tuple(str(name) for name in schema.names)
         kinds = {str(field.name): field.type for field in schema}
+        groups = tuple(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise DataError(f"{path}: got columns {twice[:MAX_NAMED]} more than once, expected each once")
     if len(columns) > MAX_COLUMNS:
         raise DataError(f"{path}: got {len(columns):,} columns, expected at most {MAX_COLUMNS:,}")
-    return ParquetFile(path=path, columns=columns, kinds=kinds)
+    return ParquetFile(path=path, columns=columns, kinds=kinds, group_rows=groups)
 
 
 def _check_footer(path: Path) -> None:
@@ -105,7 +125,7 @@ def _check_footer(path: Path) -> None:
 def _open(path: Path) -> Any:
     from pyarrow import parquet
 
-    return parquet.ParquetFile(str(path), page_checksum_verification=True)
+    return parquet.ParquetFile(str(path), page_checksum_verification=True, pre_buffer=False, buffer_size=READ_BYTES)
 
 
 def _first_line(error: BaseException) -> str:

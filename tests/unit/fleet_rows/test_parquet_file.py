@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fleet_contract.errors import DataError
+from fleet_rows.parquet_file import open_parquet
 from tests.fakes.trainer_files import table_columns, write_parquet
-from trainer.sources.parquet_file import open_parquet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -47,8 +47,7 @@ def numbers(array_B: Any) -> NDArray[np.float64]:
     import pyarrow.compute as pc
 
     try:
-        plain_B = _trimmed(array_B) if is_text(array_B) else array_B
-        real_B = pc.cast(plain_B, pa.float64(), safe=False)
+        real_B = pc.cast(_trimmed(array_B) if is_text(array_B) else plain(array_B), pa.float64(), safe=False)
     except pa.ArrowInvalid as error:
         raise ValueError(str(error)) from error
     values_B: NDArray[np.float64] = real_B.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
@@ -110,9 +109,15 @@ def _stamps(array_B: Any) -> Any:
     return pc.divide(pc.cast(micros, pa.float64()), 1e6)
 
 
-def _trimmed(array_B: Any) -> Any:
+def plain(array_B: Any) -> Any:
+    """The column in one piece, its values themselves where it holds places in a dictionary."""
     import pyarrow as pa
+
+    whole_B = array_B.combine_chunks() if isinstance(array_B, pa.ChunkedArray) else array_B
+    return whole_B.dictionary_decode() if pa.types.is_dictionary(whole_B.type) else whole_B
+
+
+def _trimmed(array_B: Any) -> Any:
     import pyarrow.compute as pc
 
-    plain_B = pc.cast(array_B, pa.string()) if pa.types.is_dictionary(array_B.type) else array_B
-    return pc.utf8_trim_whitespace(plain_B)
+    return pc.utf8_trim_whitespace(plain(array_B))

@@ -1,19 +1,25 @@
-"""One PNG or JPEG file to an array of unsigned bytes, upright, in the size and channels asked for."""
+"""One PNG or JPEG file to an array of unsigned bytes, upright, in the size and channels asked for.
+
+Files are hostile: a damaged one makes Pillow raise nearly anything, and what it raises becomes a ValueError here.
+"""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
-from fleet_contract.errors import ConfigError
-from trainer.sources.limits import MAX_ENCODED_IMAGE_BYTES, MAX_PIXELS
+from fleet_rows.limits import MAX_ENCODED_IMAGE_BYTES, MAX_PIXELS
+from fleet_rows.listing import cannot_read
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 _CHANNELS: Final = {"1": 1, "L": 1, "LA": 1, "P": 3, "RGB": 3, "RGBA": 4, "CMYK": 3, "YCbCr": 3}
 """Channels of Pillow's modes; those not here hold more than 8 bits a channel."""
@@ -35,16 +41,6 @@ class ImageForm:
         return self.height, self.width, self.channels
 
 
-def require_channels(channels: int) -> None:
-    """Passes for 0 (as the images), 1 (grey), 3 (RGB) and 4 (RGBA).
-
-    Raises:
-        ConfigError: another number.
-    """
-    if channels not in (0, *MODES):
-        raise ConfigError(f"[data] channels: got {channels}, expected 1 (grey), 3 (RGB), 4 (RGBA), or 0 (as they are)")
-
-
 def choose_form(encoded: bytes, size_HW: tuple[int, int] | None, channels: int) -> ImageForm:
     """The form of all images: the one asked for, and where nothing is asked for, that of this image.
 
@@ -55,6 +51,19 @@ def choose_form(encoded: bytes, size_HW: tuple[int, int] | None, channels: int) 
         height, width = size_HW or (image.height, image.width)
         found = _CHANNELS[image.mode]
     return ImageForm(height, width, channels or found, resize=size_HW is not None, convert=channels != 0)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of an encoded image.
+
+    Raises:
+        ValueError: the file cannot be read, or is larger than any image may be.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        return path.read_bytes() if size_bytes <= MAX_ENCODED_IMAGE_BYTES else _refuse_size(size_bytes)
+    except OSError as error:
+        raise ValueError(cannot_read(path, error).message) from error
 
 
 def decode_image(encoded: bytes, form: ImageForm) -> NDArray[np.uint8]:
@@ -68,15 +77,14 @@ def decode_image(encoded: bytes, form: ImageForm) -> NDArray[np.uint8]:
 
     with _opened(encoded) as opened:
         if not form.convert and _CHANNELS[opened.mode] != form.channels:
-            raise ValueError(f"got {_CHANNELS[opened.mode]} channels, expected {form.channels} as the first image")
+            raise ValueError(f"got {_CHANNELS[opened.mode]} channels, expected {form.channels}")
         try:
-            upright = ImageOps.exif_transpose(opened)
-            image = upright.convert(MODES[form.channels])
-        except (OSError, SyntaxError, EOFError) as error:
-            raise ValueError(f"got {error}, expected a whole image") from error
+            image = ImageOps.exif_transpose(opened).convert(MODES[form.channels])
+        except Exception as error:
+            raise ValueError(f"got {type(error).__name__}: {error}, expected a whole image") from error
     if not form.resize and (image.height, image.width) != (form.height, form.width):
         got = f"got {image.height} x {image.width} (height x width)"
-        raise ValueError(f"{got}, expected {form.height} x {form.width} as the first image")
+        raise ValueError(f"{got}, expected {form.height} x {form.width}")
     if (image.height, image.width) != (form.height, form.width):
         image = image.resize((form.width, form.height), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(form.shape)
@@ -86,12 +94,12 @@ def _opened(encoded: bytes) -> Any:
     from PIL import Image
 
     if len(encoded) > MAX_ENCODED_IMAGE_BYTES:
-        raise ValueError(f"got {len(encoded):,} bytes, expected at most {MAX_ENCODED_IMAGE_BYTES:,}")
+        _refuse_size(len(encoded))
     try:
         image = Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"got {error}, expected at most {MAX_PIXELS:,} pixels") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:
         what = "an empty file" if not encoded else "no image that can be read"
         raise ValueError(f"got {what}, expected PNG or JPEG") from error
     if image.width * image.height > MAX_PIXELS:
@@ -99,3 +107,7 @@ def _opened(encoded: bytes) -> Any:
     if image.mode not in _CHANNELS:
         raise ValueError(f"got mode {image.mode} (more than 8 bits a channel), expected 8 bits; use NPZ for others")
     return image
+
+
+def _refuse_size(size_bytes: int) -> NoReturn:
+    raise ValueError(f"got {size_bytes:,} bytes, expected at most {MAX_ENCODED_IMAGE_BYTES:,}")
