@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fleet_contract.release import Feature
+    from fleet_contract.release import Feature, ImageInput
 
     RawInputs = NDArray[Any]
     Labels = NDArray[np.int64]
@@ -30,6 +30,7 @@ class Dataset:
     """Raw inputs with labels; `source` says in words where they come from. Arrays are never changed in place.
 
     Tables have `features`, one for each element of an input in C order, with the vocabularies that gave its codes.
+    Images have `images`: how their files became inputs.
     `groups_B` names what must not be torn apart by a split; `times_B` orders rows (Unix seconds where the source has
     dates). Both are None where the source has no such column.
     """
@@ -40,6 +41,7 @@ class Dataset:
     slices_B: Slices
     source: str
     features: tuple[Feature, ...] = ()
+    images: ImageInput | None = None
     groups_B: Groups | None = None
     times_B: Times | None = None
 

@@ -6,24 +6,18 @@ never changed; copies are taken out of training and validation.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fleet_contract.errors import DataError
+from trainer.data.equal_rows import first_equal_rows
 from trainer.data.split import Split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.data.dataset import Dataset, Indices, RawInputs
-
-
-def row_hashes(inputs_B: RawInputs) -> NDArray[np.bytes_]:
-    """A 128-bit digest of each row, as fixed-length bytes in hex."""
-    rows_B = np.ascontiguousarray(inputs_B).reshape(len(inputs_B), -1)
-    return np.asarray([hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows_B], dtype="S32")
+    from trainer.data.dataset import Dataset, Indices
 
 
 def remove_leakage(data: Dataset, parts: Split, *, refuse: bool) -> tuple[Split, int]:
@@ -35,9 +29,9 @@ def remove_leakage(data: Dataset, parts: Split, *, refuse: bool) -> tuple[Split,
     Raises:
         DataError: `refuse`, and there are such rows.
     """
-    hashes_B = row_hashes(data.inputs_B)
-    train_leak_I = np.isin(hashes_B[parts.train_I], hashes_B[np.concatenate([parts.validation_I, parts.test_I])])
-    validation_leak_I = np.isin(hashes_B[parts.validation_I], hashes_B[parts.test_I])
+    first_B = first_equal_rows(data.inputs_B)
+    train_leak_I = np.isin(first_B[parts.train_I], first_B[np.concatenate([parts.validation_I, parts.test_I])])
+    validation_leak_I = np.isin(first_B[parts.validation_I], first_B[parts.test_I])
     count = int(train_leak_I.sum() + validation_leak_I.sum())
     if count and refuse:
         rows = [*parts.train_I[train_leak_I].tolist(), *parts.validation_I[validation_leak_I].tolist()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from fleet_contract.errors import DataError
 from trainer.data.anomaly import Anomaly, examples
-from trainer.data.leakage import row_hashes
+from trainer.data.equal_rows import first_equal_rows
 from trainer.data.verify_features import feature_anomalies, feature_form
 
 if TYPE_CHECKING:
@@ -104,13 +104,11 @@ def _class_balance(base: Dataset, schema: DataSchema) -> list[Anomaly]:
 
 def _copies(data: Dataset) -> list[Anomaly]:
     """Rows whose input occurs elsewhere: with another label, or once more with the same."""
-    _, group_B = np.unique(row_hashes(data.inputs_B), return_inverse=True)
-    groups = int(group_B.max()) + 1
-    if groups == len(data):
+    same_B = first_equal_rows(data.inputs_B)
+    if np.array_equal(same_B, np.arange(len(data))):
         return []
-    _, first_I = np.unique(group_B * len(data.label_names) + data.labels_B, return_index=True)
-    labels_of_group = np.bincount(group_B[first_I], minlength=groups)
-    conflict_B: NDArray[np.bool_] = labels_of_group[group_B] > 1
+    _, first_I = np.unique(same_B * len(data.label_names) + data.labels_B, return_index=True)
+    conflict_B: NDArray[np.bool_] = np.bincount(same_B[first_I], minlength=len(data))[same_B] > 1
     copy_B = np.ones(len(data), np.bool_)
     copy_B[first_I] = False
     return [

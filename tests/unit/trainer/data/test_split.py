@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fleet_contract.errors import DataError
 from tests.fakes.trainer_projects import make_dataset, make_fleet_samples
-from trainer.data.leakage import remove_leakage, row_hashes
+from trainer.data.equal_rows import first_equal_rows
+from trainer.data.leakage import remove_leakage
 from trainer.data.replay import mix_epoch
 from trainer.data.split import MAX_CALIBRATION_ROWS, calibration_rows, split_rows
 from trainer.settings import SplitSection
@@ -57,10 +58,10 @@ def test_copies_of_test_rows_leave_training() -> None:
     doubled = data.rows(np.concatenate([np.arange(90), np.arange(30)]))
     before = split_rows(doubled, SETTINGS)
     after, removed = remove_leakage(doubled, before, refuse=False)
-    hashes = row_hashes(doubled.inputs_B)
+    first = first_equal_rows(doubled.inputs_B)
     assert removed > 0
-    assert not set(hashes[after.train_I]) & set(hashes[np.concatenate([after.validation_I, after.test_I])])
-    assert not set(hashes[after.validation_I]) & set(hashes[after.test_I])
+    assert not set(first[after.train_I]) & set(first[np.concatenate([after.validation_I, after.test_I])])
+    assert not set(first[after.validation_I]) & set(first[after.test_I])
     assert np.array_equal(after.test_I, before.test_I)
 
 
