@@ -1,9 +1,10 @@
 """Open Inference Protocol V2, JSON form: bytes to a request, a result to bytes. Pure.
 
 Rules: what the caller got wrong is a ContractError that names the field; no value is rounded, wrapped or parsed from
-text to make it fit. Legend: B batch, K classes.
+text to make it fit; null is a missing value of a float input. Legend: B batch, K classes.
 
-Source: Open Inference Protocol V2, "REST" (required API); one input and one output, as a release has.
+Source: Open Inference Protocol V2, "REST" (required API); one output, and one input or a tensor for each feature of a
+table (`device_agent.host.columns`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from msgspec import Struct
 
+from device_agent.host.columns import columns_to_batch, is_by_columns
 from device_agent.host.inputs import as_stored
 from fleet_contract.codec import decode, encode
 from fleet_contract.errors import ContractError
@@ -41,6 +43,7 @@ DATATYPES: Final = {
 }
 """Numeric datatypes of the protocol and numpy's names; BYTES is no input of a classifier."""
 
+_FLOATS: Final = frozenset({"FP16", "FP32", "FP64"})
 _NAMES: Final = {numpy_name: name for name, numpy_name in DATATYPES.items()}
 _JSON_BYTES_PER_VALUE: Final = 26
 _MIN_BODY_BYTES: Final = 1024 * 1024
@@ -78,21 +81,23 @@ def body_limit_bytes(spec: TensorSpec) -> int:
 
 
 def decode_request(body: bytes, manifest: ReleaseManifest) -> tuple[InferRequest, NDArray[np.generic]]:
-    """The request and its one input as a batch of the type that the manifest's raw input has.
+    """The request and its input as a batch of the type that the manifest's raw input has.
 
     Raises:
         ContractError: anything that does not fit, in the caller's own words.
     """
     request = decode(body, InferRequest, max_bytes=_MAX_BODY_BYTES)
     spec = manifest.inputs[0]
+    for output in request.outputs or ():
+        if output.name != manifest.outputs[0].name:
+            raise ContractError.mismatch("outputs", got=output.name, expected=manifest.outputs[0].name)
+    if is_by_columns(request.inputs, manifest):
+        return request, as_stored(columns_to_batch(request.inputs, manifest), spec)
     if len(request.inputs) != 1:
         raise ContractError.mismatch("inputs", got=f"{len(request.inputs)} tensors", expected=f"1, {spec.name}")
     tensor = request.inputs[0]
     if tensor.name != spec.name:
         raise ContractError.mismatch("name of the input", got=tensor.name, expected=spec.name)
-    for output in request.outputs or ():
-        if output.name != manifest.outputs[0].name:
-            raise ContractError.mismatch("outputs", got=output.name, expected=manifest.outputs[0].name)
     return request, _to_batch(tensor, spec)
 
 
@@ -125,7 +130,12 @@ def model_metadata(manifest: ReleaseManifest, variant_id: str, release_sha256: s
         "platform": {"tflite": "tensorflow_tflite", "onnx": "onnx_onnxv1"}[runtime],
         "inputs": [_tensor_metadata(spec) for spec in manifest.inputs],
         "outputs": [_tensor_metadata(spec) for spec in manifest.outputs],
-        "parameters": {"variant": variant_id, "release_sha256": release_sha256, "labels": manifest.labels},
+        "parameters": {
+            "variant": variant_id,
+            "release_sha256": release_sha256,
+            "labels": manifest.labels,
+            "features": manifest.features or (),
+        },
     }
 
 
@@ -157,11 +167,20 @@ def _to_array(tensor: InputTensor) -> NDArray[np.generic]:
         values: NDArray[np.generic] = np.asarray(tensor.data)
     except (ValueError, OverflowError) as error:
         raise ContractError(f"data of {tensor.name}: {error}") from error
+    if values.dtype == object and tensor.datatype in _FLOATS and _are_numbers_or_null(values):
+        return values.astype(np.float64)
     if values.dtype.kind not in "biuf":
         raise ContractError.mismatch(
-            f"data of {tensor.name}", got=f"values of type {values.dtype}", expected="numbers only"
+            f"data of {tensor.name}",
+            got=f"values of type {values.dtype}",
+            expected="numbers only" + (", or null where one is missing" if tensor.datatype in _FLOATS else ""),
         )
     return values
+
+
+def _are_numbers_or_null(values: NDArray[Any]) -> bool:
+    """Missing values (null, which numpy makes NaN) are the business of a release's preprocessing."""
+    return all(value is None or type(value) in {int, float} for value in values.flat)
 
 
 def _declared(values: NDArray[np.generic], tensor: InputTensor) -> NDArray[np.generic]:

@@ -74,6 +74,17 @@ def test_what_does_not_fit_is_named(manifest: ReleaseManifest, changes: dict[str
         decode_request(_body(**changes), manifest)
 
 
+def test_null_is_a_missing_value_of_a_float_input(manifest: ReleaseManifest) -> None:
+    """A release that imputes gets NaN; text among the numbers stays refused."""
+    floats = replace(manifest, inputs=(replace(manifest.inputs[0], dtype=DType.FLOAT32),))
+    data = [None, *[0.5] * 63]
+    _, batch = decode_request(_body(datatype="FP32", data=data), floats)
+    assert np.isnan(batch.ravel()[0])
+    assert np.array_equal(batch.ravel()[1:], np.full(63, 0.5, np.float32))
+    with pytest.raises(ContractError, match="numbers only, or null"):
+        decode_request(_body(datatype="FP32", data=["0.5", *data[1:]]), floats)
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"inputs": 3}', b"\xff", b"[" * 100_000])
 def test_bytes_that_are_no_request_are_refused(manifest: ReleaseManifest, body: bytes) -> None:
     """Any bytes give a request or a ContractError."""
