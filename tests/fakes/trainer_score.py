@@ -28,7 +28,8 @@ min_gain_over_simple_model = 0.0
 [data.policy]
 sources = ["npz:*"]
 [convert.gates]
-max_size_bytes = 100000
+max_latency_p50_ms = 50.0
+max_ram_mb = 400.0
 """
 GATES = (
     GateResult(gate="finite-scores", passed=True, measured=0.0, threshold=0.0),

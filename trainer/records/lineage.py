@@ -38,6 +38,11 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def newest_change(folder: Path, *files: str) -> str:
+    """The message of the newest commit on the main line that changed one of `files`; empty outside git."""
+    return _git(folder, "log", "-1", "--first-parent", "--format=%B", "--", *files)
+
+
 def tool_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that shape a model; what is not installed is left out."""
     versions = {"python": platform.python_version()}

@@ -1,11 +1,10 @@
-"""What there is to judge a project by: its files, candidates, bundles, runs, last CI run, statements, and server."""
+"""What there is to judge a project by: its files, candidates, bundles, last CI run, search, statements, and server."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,15 +19,16 @@ from trainer.ci.running import REPORT_FILE
 from trainer.ci.workflow import WORKFLOW_FILES
 from trainer.data.schema import read_schema, schema_sha256
 from trainer.pages.evaluation import EVALUATION_JSON, EvaluationRecord
-from trainer.records.lineage import tracked_files
-from trainer.records.tracking import list_runs
+from trainer.records.lineage import git_revision, tracked_files
+from trainer.score.history import review_of
+from trainer.score.searched import search_made
 from trainer.strict_toml import read_strict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer.project import Project
-    from trainer.records.tracking import RunSummary
+    from trainer.score.searched import SearchMade
     from trainer.score.server import ServerFacts
 
 STATEMENTS_FILE: Final = "score.toml"
@@ -36,12 +36,16 @@ MAX_FOLDERS: Final = 200
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """`[[statement]]` of score.toml: who did a test of the rubric by hand, when, and what they found."""
+    """`[[statement]]` of score.toml: who did a test of the rubric by hand, when, and what they found.
+
+    `data` is a pattern of the data source that it is about; with another source it says nothing.
+    """
 
     test: str
     by: str
     on: date
     what: str
+    data: str = "*"
 
 
 class Statements(Struct, frozen=True, kw_only=True):
@@ -70,17 +74,20 @@ class KeptBundle:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything at once, newest first; `server` is None where none was asked."""
+    """Everything at once, newest first; `server` is None where none was asked.
+
+    `ci` is the last CI run if it was on the revision that is checked out now, `review` the trace of one in git.
+    """
 
     project: Project
     schema_sha256: str
     candidates: tuple[KeptCandidate, ...]
     bundles: tuple[KeptBundle, ...]
-    runs: tuple[RunSummary, ...]
     ci: CiReport | None
     tracked: frozenset[str]
     workflow: str
-    tuned_trials: int
+    review: str
+    search: SearchMade | None
     statements: tuple[Statement, ...]
     server: ServerFacts | None = None
 
@@ -96,12 +103,12 @@ class Evidence:
 
 
 def gather(project: Project, *, known_tests: frozenset[str], server: ServerFacts | None = None) -> Evidence:
-    """The evidence in the project's folder and its runs.
+    """The evidence in the project's folder.
 
     Raises:
         ConfigError: the schema or score.toml is unreadable, or a statement names no test.
         DataError: a candidate or bundle is malformed.
-        MissingExtraError, StorageError, UnreachableError: the runs cannot be read.
+        MissingExtraError, UnreachableError: the study of a search cannot be read.
     """
     schema = read_schema(project.schema_path)
     tracked = tracked_files(project.folder)
@@ -111,14 +118,20 @@ def gather(project: Project, *, known_tests: frozenset[str], server: ServerFacts
         schema_sha256=schema_sha256(schema) if schema else "",
         candidates=_candidates(project),
         bundles=_bundles(project),
-        runs=tuple(list_runs(project)),
         ci=_ci(project),
         tracked=tracked,
         workflow=workflows[0] if workflows else "",
-        tuned_trials=_tuned_trials(project),
-        statements=read_statements(project.folder / STATEMENTS_FILE, known_tests),
+        review=review_of(project),
+        search=search_made(project),
+        statements=_statements(project, known_tests),
         server=server,
     )
+
+
+def _statements(project: Project, known_tests: frozenset[str]) -> tuple[Statement, ...]:
+    """Those about the project's present data."""
+    stated = read_statements(project.folder / STATEMENTS_FILE, known_tests)
+    return tuple(each for each in stated if fnmatchcase(project.settings.data.source, each.data))
 
 
 def read_statements(path: Path, known_tests: frozenset[str]) -> tuple[Statement, ...]:
@@ -186,18 +199,5 @@ def _ci(project: Project) -> CiReport | None:
     path = project.state_folder / REPORT_FILE
     if not path.is_file():
         return None
-    return decode(path.read_bytes(), CiReport, max_bytes=MAX_RELEASE_BYTES)
-
-
-def _tuned_trials(project: Project) -> int:
-    """Finished trials in the project's own study files; a study that is kept elsewhere is not looked at."""
-    return max((_finished_trials(path) for path in project.state_folder.glob("*.db")), default=0)
-
-
-def _finished_trials(path: Path) -> int:
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            row = connection.execute("SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'").fetchone()
-    except sqlite3.Error:  # another kind of database: it holds no trials
-        return 0
-    return int(row[0])
+    report = decode(path.read_bytes(), CiReport, max_bytes=MAX_RELEASE_BYTES)
+    return report if report.git_revision == git_revision(project.folder) else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from trainer.ci.checks import Outcome
 from trainer.ci.user_tests import SUITE as USER_SUITE
+from trainer.score.ci_run import passed_in_ci
 from trainer.score.model import gate
 from trainer.score.scoring import AUTOMATED, BY_HAND, NOTHING, Finding, Test, found
 
@@ -13,15 +13,6 @@ if TYPE_CHECKING:
     from trainer.score.evidence import Evidence
 
 SAME_ACCURACY: Final = 1e-6
-
-
-def passed_in_ci(evidence: Evidence, suite: str, words: str = "") -> str:
-    """The last CI run's green checks of a suite whose names hold `words`, in words; empty when there are none."""
-    checks = [each for each in evidence.ci.suite(suite) if words in each.name] if evidence.ci else []
-    green = [each for each in checks if each.outcome is Outcome.PASSED]
-    if evidence.ci is None or not green or any(each.outcome is Outcome.FAILED for each in checks):
-        return ""
-    return f".edgeferry/ci.json of {evidence.ci.at:%Y-%m-%d}: {suite}: {len(green)} checks passed"
 
 
 def reproducible(evidence: Evidence) -> Finding:
@@ -38,7 +29,7 @@ def reproducible(evidence: Evidence) -> Finding:
 
 
 def specified(evidence: Evidence) -> Finding:
-    """The model's code is tested: by the user's tests, or by the checks that each training and conversion makes."""
+    """The model's code has tests of its own; the checks that each training and conversion makes count half."""
     own = passed_in_ci(evidence, USER_SUITE, "::")
     if own:
         return found(AUTOMATED, own)
@@ -48,8 +39,7 @@ def specified(evidence: Evidence) -> Finding:
     built = (
         f"{kept.folder.name}: build_model gave probabilities of the right shape; {learns.gate} {learns.measured:+.4f}"
     )
-    reloaded = _reloaded(evidence)
-    return found(AUTOMATED if reloaded and learns.passed else BY_HAND, built, reloaded)
+    return found(BY_HAND if learns.passed else NOTHING, built, _reloaded(evidence))
 
 
 def _reloaded(evidence: Evidence) -> str:
@@ -88,12 +78,12 @@ def validated(evidence: Evidence) -> Finding:
 
 
 def debuggable(evidence: Evidence) -> Finding:
-    """One input can be followed from raw to score; what is kept are rows with the float model's answers."""
+    """One input can be followed step by step; rows with the float model's answers are where to begin, and no steps."""
     bundle = evidence.bundle
     if bundle is None:
         return found(NOTHING)
     golden = bundle.manifest.golden
-    return found(BY_HAND, f"{bundle.folder.name}: {golden.name} holds raw inputs with the float model's answers")
+    return found(NOTHING, f"{bundle.folder.name}: {golden.name} holds raw inputs to begin with")
 
 
 def canaried(evidence: Evidence) -> Finding:
@@ -123,9 +113,7 @@ def revertible(evidence: Evidence) -> Finding:
 
 INFRASTRUCTURE_TESTS: Final = (
     Test("infra-1", "Training is reproducible", reproducible, "`edgeferry ci` trains twice and compares"),
-    Test(
-        "infra-2", "Model specs are unit tested", specified, "write tests in tests/ and run `edgeferry ci`, or convert"
-    ),
+    Test("infra-2", "Model specs are unit tested", specified, "write tests in tests/ and run `edgeferry ci`"),
     Test(
         "infra-3",
         "The ML pipeline is integration tested",
@@ -137,7 +125,7 @@ INFRASTRUCTURE_TESTS: Final = (
         "infra-5",
         "The model allows step-by-step debugging",
         debuggable,
-        "follow one input through all layers and variants by hand, and state in score.toml how",
+        "follow one input through all transforms and layers by hand, and state in score.toml how",
     ),
     Test("infra-6", "Models are canaried before serving", canaried, "roll a release out in stages, and give --server"),
     Test("infra-7", "Serving models can be rolled back", revertible, "roll back once as a drill, and give --server"),

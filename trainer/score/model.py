@@ -23,16 +23,20 @@ def gate(evidence: Evidence, name: str) -> GateResult | None:
 
 
 def reviewed(evidence: Evidence) -> Finding:
-    """The newest candidate comes from a clean commit, and changes go through CI."""
+    """The newest candidate comes from a clean commit, changes are checked by CI, and the newest one was reviewed."""
     kept = evidence.candidate
     revision = kept.candidate.lineage.git_revision if kept else ""
     if not revision:
         return found(NOTHING, "the newest candidate comes from no git revision")
     if revision.endswith("-dirty"):
         return found(NOTHING, f"the newest candidate comes from {revision}: files differ from the commit")
-    if not evidence.workflow:
-        return found(BY_HAND, f"git revision {revision}")
-    return found(AUTOMATED, f"git revision {revision}", f"{evidence.workflow} is set up to check every change")
+    seen = bool(evidence.ci and evidence.ci.passed and not evidence.ci.git_revision.endswith("-dirty"))
+    return found(
+        AUTOMATED if evidence.workflow and evidence.review and seen else BY_HAND,
+        f"git revision {revision[:12]}",
+        evidence.workflow and f"{evidence.workflow} is in git{', its checks passed here' if seen else ''}",
+        evidence.review and f"git log of model and settings: {evidence.review}",
+    )
 
 
 def correlated(evidence: Evidence) -> Finding:
@@ -51,11 +55,15 @@ def correlated(evidence: Evidence) -> Finding:
 
 
 def tuned(evidence: Evidence) -> Finding:
-    """A study searched the hyper-parameters."""
-    if evidence.tuned_trials == 0:
+    """A study of the present question varied every hyperparameter, and the project trains with what it found."""
+    search = evidence.search
+    if search is None or search.finished == 0:
         return found(NOTHING)
-    words = f"a study in .edgeferry with {evidence.tuned_trials} finished trials"
-    return found(AUTOMATED if evidence.tuned_trials >= MIN_TRIALS else BY_HAND, words)
+    left_out = f"not searched: {', '.join(search.left_out)}" if search.left_out else ""
+    whole = search.finished >= MIN_TRIALS and search.heeded and not search.left_out
+    heeded = "in force" if search.heeded else "not in force"
+    words = f".edgeferry/tune.db: {search.study}: {search.finished} finished trials, the best values are {heeded}"
+    return found(AUTOMATED if whole else BY_HAND, words, left_out)
 
 
 def staleness(evidence: Evidence) -> Finding:
@@ -65,7 +73,7 @@ def staleness(evidence: Evidence) -> Finding:
         replayed = [each for each in kept.candidate.verdict.gates if each.gate == "max-champion-regression"]
         if version and replayed:
             return found(AUTOMATED, f"{kept.folder.name}: v{version} replayed on its test rows: {replayed[0].detail}")
-    if not evidence.bundles:
+    if not evidence.bundles or evidence.project.settings.validate.max_champion_regression >= 1.0:
         return found(NOTHING)
     limit = evidence.project.settings.validate.max_champion_regression
     return found(
@@ -97,13 +105,13 @@ def sliced(evidence: Evidence) -> Finding:
 
 
 def inclusive(evidence: Evidence) -> Finding:
-    """The gap between groups is bounded; classes alone are not groups of people, and count half."""
+    """The gap between declared groups is bounded; classes are no groups of people, and count nothing."""
     result, slices = gate(evidence, "max-slice-gap"), evidence.project.settings.data.slices
     if result is None or not result.passed or result.threshold >= 1.0:
         return found(NOTHING)
     words = f"gate {result.gate}: {result.measured:.4f}, asked {result.threshold:.4f}; {result.detail}"
     if not slices:
-        return found(BY_HAND, words, "the slices are the classes; no groups are declared in [data] slices")
+        return found(NOTHING, words, "the slices are the classes; no groups are declared in [data] slices")
     return found(AUTOMATED, words, f'[data] slices = "{slices}"')
 
 
@@ -112,7 +120,8 @@ MODEL_TESTS: Final = (
         "model-1",
         "Model specs are reviewed and submitted",
         reviewed,
-        "commit the project before you train, and let `edgeferry init --ci` write the workflow that checks changes",
+        "commit the project with the workflow of `edgeferry init --ci`, train from the commit, run `edgeferry ci`, and "
+        "merge by change requests or with a Reviewed-by trailer",
     ),
     Test(
         "model-2",
@@ -121,7 +130,10 @@ MODEL_TESTS: Final = (
         "label samples of two versions in service (30 each), and give --server",
     ),
     Test(
-        "model-3", "All hyperparameters have been tuned", tuned, "search them: at least 10 finished trials of a study"
+        "model-3",
+        "All hyperparameters have been tuned",
+        tuned,
+        "name all of them in [tune.space], and `edgeferry tune --apply` with at least 10 trials",
     ),
     Test(
         "model-4",
@@ -145,6 +157,6 @@ MODEL_TESTS: Final = (
         "model-7",
         "The model is tested for considerations of inclusion",
         inclusive,
-        "name groups in [data] slices and bound [validate] max_slice_gap",
+        "name groups in [data] slices and bound [validate] max_slice_gap, or state in score.toml why there are none",
     ),
 )

@@ -22,9 +22,9 @@ def dependencies(evidence: Evidence) -> Finding:
         f"{tool} {then[tool]} to {now[tool]}" for tool in then if tool in now and then[tool] != now[tool]
     )
     tools = f"tools since {kept.folder.name}: {changed or 'unchanged'}"
-    if not (evidence.project.folder / pin).is_file():
-        return found(BY_HAND, tools)
-    return found(AUTOMATED, tools, f"{pin}: every training tells which files and rows changed")
+    if pin not in evidence.tracked:
+        return found(BY_HAND, tools, f"{pin} is not in git")
+    return found(AUTOMATED, tools, f"{pin}, tracked by git: every training tells which files and rows changed")
 
 
 def invariants(evidence: Evidence) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from trainer.score.scoring import ScoreCard, Section, TestScore
 
 
+COLUMNS: Final = ("test", "points", "evidence", "to raise it")
+
+
 def print_score(card: ScoreCard) -> None:
     """Prints every test with its evidence, and what would raise it."""
     console = Console()
     for section, points in card.sections.items():
-        shown = Table("test", "points", "evidence", "to raise it", title=f"{section}: {points:g} of 7")
+        shown = Table(title=f"{section}: {points:g} of 7")
+        for name in COLUMNS:
+            shown.add_column(name, overflow="fold")
         for test in _tests(card, section):
             cells = (f"{test.id} {test.title}", f"{test.points:g}", "\n".join(test.evidence), test.to_raise)
             shown.add_row(*map(escape, cells))
@@ -35,7 +40,7 @@ def score_page(card: ScoreCard) -> str:
             (f"{test.id} {test.title}", f"{test.points:g}", "; ".join(test.evidence), test.to_raise)
             for test in _tests(card, section)
         ]
-        parts += [heading(f"{section}: {points:g} of 7"), table(("test", "points", "evidence", "to raise it"), rows)]
+        parts += [heading(f"{section}: {points:g} of 7"), table(COLUMNS, rows)]
     return page(f"ML Test Score of {card.model}", parts)
 
 
