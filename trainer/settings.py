@@ -33,8 +33,12 @@ class ProjectSection(Struct, frozen=True, kw_only=True):
 
 
 class SplitSection(Struct, frozen=True, kw_only=True):
-    """`[data.split]`: shares of the rows, stratified by label. `fleet_test` is the test share of fleet samples."""
+    """`[data.split]`: shares of the rows. `fleet_test` is the test share of fleet samples.
 
+    `by` draws them at `random`, stratified by label, or cuts by `time`: the oldest train, the newest test.
+    """
+
+    by: Literal["random", "time"] = "random"
     train: Share = 0.7
     validation: Share = 0.15
     test: Share = 0.15
@@ -56,6 +60,7 @@ class DataSection(Struct, frozen=True, kw_only=True):
     numbers. `shape` is what one row becomes, `image_size` height and width; `channels` 0 takes what the images have.
     `snapshot` is the file that pins the source; `max_bytes` is what the inputs may take in memory.
     `duplicates` says what to do when a test row is also in the training split: `remove` it there, or `refuse`.
+    `near_duplicates` says what to do with training rows that are all but a held-out row: `tell`, `remove` or `refuse`.
     `report` says whether a training writes `data_report.html` beside the candidate.
     """
 
@@ -74,6 +79,7 @@ class DataSection(Struct, frozen=True, kw_only=True):
     max_bytes: Positive = 4 * 1024**3
     snapshot: str = "snapshot.json"
     duplicates: Annotated[str, Meta(pattern=r"^(remove|refuse)\Z")] = "remove"
+    near_duplicates: Literal["tell", "remove", "refuse"] = "tell"
     report: bool = True
     split: SplitSection = SplitSection()
     schema: SchemaSection = SchemaSection()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fleet_contract.preprocessing import Transform, apply, output_shape
-from trainer.data.leakage import remove_leakage, without_missing
+from trainer.data.leakage import remove_leakage
+from trainer.data.near_removal import act_on_near_duplicates
+from trainer.data.parts import NOTHING_REMOVED, Removed, absent_classes
 from trainer.data.schema import infer_schema, read_schema, write_schema
 from trainer.data.split import split_rows
 from trainer.data.verify import accepted, find_anomalies
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from fleet_contract.release import Verdict
     from trainer.data.anomaly import Anomaly
     from trainer.data.dataset import Dataset, FleetSamples, Indices, RawInputs
+    from trainer.data.parts import Split
     from trainer.data.schema import DataSchema
-    from trainer.data.split import Split
     from trainer.judging.validate import Champion
     from trainer.progress import Progress
     from trainer.project import Project
@@ -54,7 +56,7 @@ class Prepared:
     schema: DataSchema
     parts: Split
     steps: tuple[Transform, ...]
-    leaked: int = 0
+    removed: Removed = NOTHING_REMOVED
 
     @property
     def model_shape(self) -> tuple[int, ...]:
@@ -107,27 +109,34 @@ def verify(project: Project, data: Dataset, progress: Progress, *, accept: str =
     return Verified(schema, tuple(anomalies), override)
 
 
-def clean_split(project: Project, data: Dataset) -> tuple[Split, int]:
-    """The split that training uses, without unusable rows and copies, and how many copies were taken out.
+def clean_split(project: Project, data: Dataset) -> tuple[Split, Removed]:
+    """The split that training uses, without unusable rows and copies, and how many rows were taken out as such.
 
     Raises:
-        DataError: a class with too few rows, or copies where the project refuses them.
+        ConfigError: the split is by time, and the data have no times.
+        DataError: a class with too few rows, or copies or near duplicates where the project refuses them.
     """
     settings = project.settings.data
     usable_B = usable_rows(project.settings.preprocessing.transforms, data.inputs_B)
-    parts = without_missing(split_rows(data, settings.split), usable_B)
-    return remove_leakage(data, parts, refuse=settings.duplicates == "refuse")
+    parts = split_rows(data, settings.split).rows_where(usable_B)
+    parts, copies = remove_leakage(data, parts, refuse=settings.duplicates == "refuse")
+    parts, near = act_on_near_duplicates(data, parts, settings.near_duplicates, seed=settings.split.seed)
+    return parts, Removed(copies=copies, near=near)
 
 
 def split_and_fit(project: Project, data: Dataset, schema: DataSchema, progress: Progress) -> Prepared:
     """Splits without leakage; fits the declared transforms on the training part."""
     parts, removed = clean_split(project, data)
-    if removed:
-        progress.remark(f"took {removed} copies of validation or test rows out of training and validation")
+    if removed.copies:
+        progress.remark(f"took {removed.copies} copies of validation or test rows out of training and validation")
+    if removed.near:
+        progress.remark(f"took {removed.near} near duplicates of validation or test rows out of training")
     progress.remark(f"{len(parts.train_I)} train, {len(parts.validation_I)} validation, {len(parts.test_I)} test rows")
+    for remark in absent_classes(data, parts):
+        progress.remark(remark)
     transforms = project.settings.preprocessing.transforms
     steps = fit_transforms(transforms, data.inputs_B[parts.train_I], data.features)
-    return Prepared(data=data, schema=schema, parts=parts, steps=steps, leaked=removed)
+    return Prepared(data=data, schema=schema, parts=parts, steps=steps, removed=removed)
 
 
 def judge(project: Project, prepared: Prepared, trained: Trained) -> Judged:

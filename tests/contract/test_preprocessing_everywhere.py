@@ -37,8 +37,8 @@ from fleet_contract.tensors import DType, TensorSpec
 from tests.fakes.contract_documents import manifest, variant
 from tests.fakes.host_session import FunctionSession
 from trainer.data.dataset import Dataset, no_slices
+from trainer.data.parts import Split
 from trainer.data.schema import infer_schema
-from trainer.data.split import Split
 from trainer.stages import Prepared
 from trainer.wrangling.transform_settings import (
     ClipSetting,

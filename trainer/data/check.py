@@ -12,6 +12,7 @@ import numpy as np
 
 from fleet_contract.errors import ConfigError, DataError
 from trainer.data.anomaly import Anomaly
+from trainer.data.parts import NOTHING_REMOVED, Removed
 from trainer.data.schema import infer_schema, read_schema
 from trainer.data.verify import find_anomalies
 from trainer.pages.data import study
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer.data.dataset import Dataset
+    from trainer.data.parts import Split
     from trainer.data.schema import DataSchema
-    from trainer.data.split import Split
     from trainer.pages.data import DataReport
     from trainer.progress import Progress
     from trainer.project import Project
@@ -49,14 +50,14 @@ def check(project: Project, *, progress: Progress, against: str = "") -> tuple[D
     progress.stage("verify")
     schema = read_schema(project.schema_path) or infer_base(data)
     anomalies = find_anomalies(data, schema)
-    parts, leaked, refusal = _split(project, data)
+    parts, removed, refusal = _split(project, data)
     other = load_against(project, data, against) if against else None
     report = study(
         data,
         (*anomalies, *refusal),
         parts,
         seed=project.settings.data.split.seed,
-        leaked=leaked,
+        removed=removed,
         against=other,
     )
     return report, data
@@ -67,12 +68,12 @@ def infer_base(data: Dataset, *, allow_missing: bool = False) -> DataSchema:
     return infer_schema(data.rows(np.flatnonzero(~data.fleet_mask)), allow_missing=allow_missing)
 
 
-def _split(project: Project, data: Dataset) -> tuple[Split | None, int, list[Anomaly]]:
+def _split(project: Project, data: Dataset) -> tuple[Split | None, Removed, list[Anomaly]]:
     try:
-        parts, leaked = clean_split(project, data)
+        parts, removed = clean_split(project, data)
     except DataError as error:
-        return None, 0, [Anomaly("split", len(data), error.message, waivable=False)]
-    return parts, leaked, []
+        return None, NOTHING_REMOVED, [Anomaly("split", len(data), error.message, waivable=False)]
+    return parts, removed, []
 
 
 def load_against(project: Project, data: Dataset, where: str) -> Dataset:

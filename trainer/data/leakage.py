@@ -12,12 +12,10 @@ import numpy as np
 
 from fleet_contract.errors import DataError
 from trainer.data.equal_rows import first_equal_rows
-from trainer.data.split import Split
+from trainer.data.parts import Split
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from trainer.data.dataset import Dataset, Indices
+    from trainer.data.dataset import Dataset
 
 
 def remove_leakage(data: Dataset, parts: Split, *, refuse: bool) -> tuple[Split, int]:
@@ -41,7 +39,7 @@ def remove_leakage(data: Dataset, parts: Split, *, refuse: bool) -> tuple[Split,
         validation_I=parts.validation_I[~validation_leak_I],
         test_I=parts.test_I,
     )
-    _require_rows(data, clean)
+    require_rows(data, parts, clean)
     return clean, count
 
 
@@ -52,19 +50,21 @@ def _leakage_error(data: Dataset, rows: list[int]) -> DataError:
     )
 
 
-def _require_rows(data: Dataset, parts: Split) -> None:
-    for name, rows_I in (("training", parts.train_I), ("validation", parts.validation_I)):
+def require_rows(data: Dataset, before: Split, after: Split) -> None:
+    """Passes when what is left can be learned from.
+
+    Raises:
+        DataError: training or validation has no rows, or training has lost a class.
+    """
+    hint = "the data hold almost only duplicates"
+    for name, rows_I in (("training", after.train_I), ("validation", after.validation_I)):
         if len(rows_I) == 0:
             raise DataError(
-                f"{data.source}: {name}: got no rows without copies in another split, expected some",
-                hint="the data hold almost only duplicates",
+                f"{data.source}: {name}: got no rows without copies in another split, expected some", hint=hint
             )
-
-
-def without_missing(parts: Split, finite_B: NDArray[np.bool_]) -> Split:
-    """The split without rows that hold NaN or infinity."""
-
-    def keep(rows_I: Indices) -> Indices:
-        return rows_I[finite_B[rows_I]]
-
-    return Split(train_I=keep(parts.train_I), validation_I=keep(parts.validation_I), test_I=keep(parts.test_I))
+    for label in np.setdiff1d(data.labels_B[before.train_I], data.labels_B[after.train_I]).tolist():
+        raise DataError(
+            f"{data.source}: class {data.label_names[label]!r}: training: got no rows without copies in another split, "
+            "expected some",
+            hint=hint,
+        )

@@ -16,6 +16,7 @@ Legend: Q held-out rows, T training rows, D numbers of a descriptor, N neighbour
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.data.dataset import Dataset, Indices
-    from trainer.data.split import Split
+    from trainer.data.parts import Split
 
     Reals = NDArray[np.float32]
 
@@ -67,6 +68,11 @@ class NearDuplicates(Struct, frozen=True, kw_only=True):
     pairs: tuple[NearPair, ...] = ()
     remark: str = ""
 
+    @property
+    def by_chance(self) -> int:
+        """As many say nothing."""
+        return max(1, round(self.expected_false))
+
     def __str__(self) -> str:
         """The finding as a line for people."""
         if self.remark:
@@ -74,41 +80,62 @@ class NearDuplicates(Struct, frozen=True, kw_only=True):
         looked = f"{self.checked} of {self.held_out}" if self.checked < self.held_out else f"{self.checked}"
         return (
             f"near duplicates: {self.count} of {looked} held-out rows are all but a training row "
-            f"(at most {max(1, round(self.expected_false))} by chance)"
+            f"(at most {self.by_chance} by chance)"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhoods:
+    """The nearest training rows of held-out rows, and which of them are near duplicates; all rows of the data."""
+
+    row_Q: Indices
+    train_QN: Indices
+    ratio_QN: NDArray[np.float64]
+    near_QN: NDArray[np.bool_]
+    dimension: float
 
 
 def find_near_duplicates(data: Dataset, parts: Split, *, rng: np.random.Generator) -> NearDuplicates:
     """Validation and test rows that have a near duplicate in training."""
-    held_out_I = np.concatenate([parts.validation_I, parts.test_I])
-    if len(parts.train_I) <= REACH or len(held_out_I) == 0:
-        return _not_judged(len(held_out_I), f"got {len(parts.train_I)} training rows, expected more than {REACH}")
+    held_out, trained = len(parts.held_out()), len(parts.train_I)
+    if trained <= REACH or held_out == 0:
+        return _not_judged(held_out, f"got {trained} training rows, expected more than {REACH}")
+    found = neighbourhoods(data, parts, rng=rng)
+    if found.dimension > MAX_DIMENSION:
+        return _not_judged(held_out, "all rows are about as far from each other")
+    flagged_I = np.flatnonzero(found.near_QN[:, 0])
+    closest_I = flagged_I[np.argsort(found.ratio_QN[flagged_I, 0], kind="stable")][:MAX_LISTED]
+    return NearDuplicates(
+        held_out=held_out,
+        checked=len(found.row_Q),
+        count=len(flagged_I),
+        expected_false=FALSE_RATE * len(found.row_Q),
+        dimension=found.dimension,
+        pairs=tuple(_pair(data, found, index) for index in closest_I),
+    )
+
+
+def neighbourhoods(data: Dataset, parts: Split, *, rng: np.random.Generator) -> Neighbourhoods:
+    """What is near the held-out rows, of which there is at least one; more than REACH rows train."""
+    held_out_I = parts.held_out()
     most = max(1, MAX_PAIRS // len(parts.train_I))
-    query_I = held_out_I if len(held_out_I) <= most else np.sort(rng.choice(held_out_I, most, replace=False))
-    train_TD, query_QD = _descriptors(data, parts.train_I, query_I)
+    row_Q = held_out_I if len(held_out_I) <= most else np.sort(rng.choice(held_out_I, most, replace=False))
+    train_TD, query_QD = _descriptors(data, parts.train_I, row_Q)
     distance_QN, neighbour_QN = _neighbours(train_TD, query_QD, rng)
     dimension = _dimension(distance_QN)
-    if dimension > MAX_DIMENSION:
-        return _not_judged(len(held_out_I), "all rows are about as far from each other")
-    ratio_Q = distance_QN[:, 0] / np.maximum(distance_QN[:, -1], np.finfo(np.float64).tiny)
-    near_Q = (_chance(ratio_Q, dimension) < FALSE_RATE) & (ratio_Q <= MAX_RATIO)
-    flagged_I = np.flatnonzero(near_Q)[np.argsort(ratio_Q[near_Q], kind="stable")]
-    row_Q, train_Q = query_I, parts.train_I[neighbour_QN[:, 0]]
-    return NearDuplicates(
-        held_out=len(held_out_I),
-        checked=len(query_I),
-        count=len(flagged_I),
-        expected_false=FALSE_RATE * len(query_I),
-        dimension=dimension,
-        pairs=tuple(
-            NearPair(
-                row=int(row_Q[index]),
-                train_row=int(train_Q[index]),
-                ratio=float(ratio_Q[index]),
-                same_label=bool(data.labels_B[row_Q[index]] == data.labels_B[train_Q[index]]),
-            )
-            for index in flagged_I[:MAX_LISTED]
-        ),
+    ratio_QN = distance_QN / np.maximum(distance_QN[:, -1:], np.finfo(np.float64).tiny)
+    judged = dimension <= MAX_DIMENSION
+    near_QN = (ratio_QN <= MAX_RATIO) & (_chance(ratio_QN, dimension) < FALSE_RATE if judged else False)
+    return Neighbourhoods(row_Q, parts.train_I[neighbour_QN], ratio_QN, near_QN, dimension)
+
+
+def _pair(data: Dataset, found: Neighbourhoods, index: int) -> NearPair:
+    row, train_row = int(found.row_Q[index]), int(found.train_QN[index, 0])
+    return NearPair(
+        row=row,
+        train_row=train_row,
+        ratio=float(found.ratio_QN[index, 0]),
+        same_label=bool(data.labels_B[row] == data.labels_B[train_row]),
     )
 
 
@@ -178,6 +205,6 @@ def _dimension(distance_QN: NDArray[np.float64]) -> float:
     return float(np.log(2.0)) / growth if growth > 0.0 else float("inf")
 
 
-def _chance(ratio_Q: NDArray[np.float64], dimension: float) -> NDArray[np.float64]:
+def _chance(ratio_QN: NDArray[np.float64], dimension: float) -> NDArray[np.float64]:
     """Probability that the nearest of unrelated rows is as close as that."""
-    return np.asarray(-np.expm1((REACH - 1) * np.log1p(-np.minimum(ratio_Q**dimension, 1.0 - 1e-12))))
+    return np.asarray(-np.expm1((REACH - 1) * np.log1p(-np.minimum(ratio_QN**dimension, 1.0 - 1e-12))))

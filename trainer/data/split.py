@@ -1,18 +1,19 @@
-"""Seeded, stratified splits: train, validation, test, and a calibration subset of train.
+"""Splits into train, validation and test, drawn and stratified or by time, and a calibration subset of train.
 
-Rules: pure; the same rows, shares and seed give the same split. Every class is in every part, no group in two: shares
-are then of groups. Samples from the fleet are split apart from the base data, with their own test share, so that the
-test set sees the new conditions.
+Rules: pure; the same rows, shares and seed give the same split. Drawn at random every class is in every part, and no
+group in two: shares are then of groups. Samples from the fleet are split apart from the base data, at random, with
+their own test share, so that the test set sees the new conditions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fleet_contract.errors import DataError
+from trainer.data.parts import Split
+from trainer.data.split_by_time import split_by_time
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset, Indices
@@ -22,25 +23,20 @@ MAX_CALIBRATION_ROWS: Final = 1000
 MIN_ROWS_PER_CLASS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Row indices of each part, ascending; no row is in two."""
-
-    train_I: Indices
-    validation_I: Indices
-    test_I: Indices
-
-
 def split_rows(data: Dataset, settings: SplitSection) -> Split:
     """The split of all rows of `data`.
 
     Raises:
-        DataError: a class with fewer than three rows of base data, or one that whole groups keep out of a part.
+        ConfigError: by time, and the data have no times.
+        DataError: a class with fewer than three rows of base data, one that groups or times keep out of a part where it
+            must be, or times and groups that leave no place to cut.
     """
     rng = np.random.default_rng(settings.seed)
     fleet_B = data.fleet_mask
     class_I = [_class_rows(data, label, fleet_B) for label in range(len(data.label_names))]
-    if data.groups_B is None:
+    if settings.by == "time":
+        parts = [split_by_time(data, np.flatnonzero(~fleet_B), settings)]
+    elif data.groups_B is None:
         parts = [_cut(rng, rows_I, validation=settings.validation, test=settings.test) for rows_I in class_I]
     else:
         parts = _cut_groups(rng, data, np.flatnonzero(~fleet_B), settings)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from trainer.data.anomaly import Anomaly
 from trainer.data.label_errors import LabelReview, review_labels
 from trainer.data.near_duplicates import NearDuplicates, find_near_duplicates
+from trainer.data.parts import NOTHING_REMOVED, Removed
 from trainer.data.skew import SkewReport, find_skew, fleet_skew
 from trainer.data.statistics import DataStatistics, describe
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainer.data.dataset import Dataset
-    from trainer.data.split import Split
+    from trainer.data.parts import Split
 
 
 class DataReport(Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class DataReport(Struct, frozen=True, kw_only=True):
 
     statistics: DataStatistics
     anomalies: tuple[Anomaly, ...]
-    leaked: int = 0
+    removed: Removed = NOTHING_REMOVED
     near: NearDuplicates | None = None
     labels: LabelReview | None = None
     split_skew: SkewReport | None = None
@@ -46,8 +47,10 @@ class DataReport(Struct, frozen=True, kw_only=True):
     def worth_a_look(self) -> Iterator[str]:
         """What stops nothing and a person would want to know, a line each."""
         yield from (str(anomaly) for anomaly in self.anomalies if not anomaly.fatal)
-        if self.leaked:
-            yield f"leakage: {self.leaked} copies of held-out rows are taken out of training and validation"
+        if self.removed.copies:
+            yield f"leakage: {self.removed.copies} copies of held-out rows are taken out of training and validation"
+        if self.removed.near:
+            yield f"leakage: {self.removed.near} near duplicates of held-out rows are taken out of training"
         if self.near is not None and (self.near.count or self.near.remark):
             yield str(self.near)
         if self.labels is not None and (self.labels.count or self.labels.remark):
@@ -63,7 +66,7 @@ def study(
     parts: Split | None,
     *,
     seed: int,
-    leaked: int = 0,
+    removed: Removed = NOTHING_REMOVED,
     against: Dataset | None = None,
     override: str = "",
 ) -> DataReport:
@@ -74,7 +77,7 @@ def study(
         anomalies: what verification against the schema found.
         parts: the split that training uses; None where there is none, so that nothing is said of it.
         seed: decides which rows are looked at where not all are, and the folds of the simple model.
-        leaked: copies that were taken out of the split.
+        removed: what was taken out of the split as copies.
         against: another sample, to compare with the project's own rows.
         override: who trained in spite of fatal anomalies, and why.
 
@@ -86,7 +89,7 @@ def study(
     return DataReport(
         statistics=describe(data),
         anomalies=anomalies,
-        leaked=leaked,
+        removed=removed,
         near=find_near_duplicates(data, parts, rng=np.random.default_rng(seed)) if parts else None,
         labels=review_labels(data, seed=seed),
         split_skew=_split_skew(data, parts) if parts else None,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
     from trainer.data.label_errors import LabelReview
     from trainer.data.near_duplicates import NearDuplicates
+    from trainer.data.parts import Removed
     from trainer.data.skew import SkewReport
     from trainer.data.statistics import FeatureStatistics
     from trainer.pages.data import DataReport
@@ -51,7 +52,7 @@ def data_files(project: Project, prepared: Prepared, verified: Verified) -> dict
         verified.anomalies,
         prepared.parts,
         seed=seed,
-        leaked=prepared.leaked,
+        removed=prepared.removed,
         override=verified.override,
     )
     return {DATA_REPORT_FILE: render(report, prepared.data, title=f"Data of {project.name}", seed=seed).encode()}
@@ -73,7 +74,7 @@ def _parts(report: DataReport, data: Dataset, rng: np.random.Generator) -> Itera
     yield heading("Values")
     yield from _features(report, data)
     if report.near is not None:
-        yield from _near(report.near, report.leaked, data)
+        yield from _near(report.near, report.removed, data)
     if report.labels is not None:
         yield from _labels(report.labels, data)
     for name, skew in (
@@ -129,10 +130,11 @@ def _feature_row(one: FeatureStatistics) -> list[str]:
     return [one.name, *map(str, counts), *(f"{value:.5g}" for value in figures)]
 
 
-def _near(near: NearDuplicates, leaked: int, data: Dataset) -> Iterator[str]:
+def _near(near: NearDuplicates, removed: Removed, data: Dataset) -> Iterator[str]:
     yield heading("Leakage")
     yield paragraph(
-        f"{leaked} exact copies of held-out rows were taken out of training and validation. {near}. A pair's ratio is "
+        f"{removed.copies} exact copies of held-out rows were taken out of training and validation, "
+        f"{removed.near} near duplicates out of training. {near}. A pair's ratio is "
         f"its distance over that of the 20th nearest training row."
     )
     if near.pairs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.fakes.trainer_tables import make_table
 from trainer.data.near_duplicates import find_near_duplicates
-from trainer.data.split import Split
+from trainer.data.parts import Split
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -79,12 +78,3 @@ def test_too_little_to_judge_is_said() -> None:
     """With too few training rows nothing is claimed."""
     found = find_near_duplicates(make_table(24), halves(24), rng=np.random.default_rng(0))
     assert "not judged" in str(found)
-
-
-def test_twenty_thousand_rows_take_seconds() -> None:
-    """The search is quick enough for every training."""
-    rng = np.random.default_rng(5)
-    data = rows_of(rng.normal(size=(20_000, 30)))
-    started = time.process_time()
-    find_near_duplicates(data, halves(20_000), rng=rng)
-    assert time.process_time() - started < 30.0
