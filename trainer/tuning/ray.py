@@ -44,7 +44,7 @@ def search_on_ray(
         if len(ray.nodes()) > 1 and study.storage_url.startswith("sqlite"):
             raise ConfigError(
                 f"[tune] storage: got {study.storage_url} on {len(ray.nodes())} nodes, expected a database they share",
-                hint="for instance postgresql+psycopg://user@host/name",
+                hint="for instance postgresql://user@host/name",
             )
         with recorded_search(project, study):
             _wait(ray, _start(ray, project, plan, workers), study, on_trial)
@@ -72,18 +72,14 @@ def _connect(ray: Any, address: str) -> None:
 def _start(ray: Any, project: Project, plan: Search, workers: int) -> list[Any]:
     threads = project.settings.resources.threads or 1
     remote = ray.remote(num_cpus=threads, max_retries=1, max_calls=1)(_work)
-    orders = [
-        {
-            "folder": str(project.folder),
-            "settings": msgspec.to_builtins(project.settings),
-            "trials": plan.trials,
-            "timeout_s": plan.timeout_s,
-            "worker": number,
-            "threads": threads,
-        }
-        for number in range(1, workers + 1)
-    ]
-    return [remote.remote(msgspec.json.encode(order)) for order in orders]
+    order = {
+        "folder": str(project.folder),
+        "settings": msgspec.to_builtins(project.settings),
+        "trials": plan.trials,
+        "timeout_s": plan.timeout_s,
+        "threads": threads,
+    }
+    return [remote.remote(msgspec.json.encode(order)) for _ in range(workers)]
 
 
 def _work(order: bytes) -> str:

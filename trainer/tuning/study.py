@@ -1,17 +1,15 @@
 """Studies in Optuna: opened or gone on with, in SQLite or any database that SQLAlchemy knows.
 
 Rules: a study is named after what it asks (the space, the objective, the data, the model's code), so that a search goes
-on with the trials of the same question and of no other. Errors of the database are translated here.
+on with the trials of the same question and of no other.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,19 +17,19 @@ import numpy as np
 from msgspec import Struct
 
 from fleet_contract.codec import encode
-from fleet_contract.errors import ConfigError, EdgeferryError, MissingExtraError, UnreachableError
 from fleet_files.durable import make_folder
 from trainer.tuning.settings import Scalar
+from trainer.tuning.storage import hide_password, import_optuna, open_storage, quiet, translated, with_driver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from trainer.project import Project
 
-HEARTBEAT_S: Final = 60
-LOCK_WAIT_S: Final = 60
 STARTUP_TRIALS: Final = 4
 NAME_DIGEST_CHARS: Final = 12
+_BEGUN: Final = "begun"
+_SURPLUS: Final = "surplus"
 
 
 class TrialView(Struct, frozen=True, kw_only=True):
@@ -57,7 +55,11 @@ class StudyView(Struct, frozen=True, kw_only=True):
     @property
     def finished(self) -> int:
         """Trials that completed or were pruned."""
-        return sum(trial.state in {"complete", "pruned"} for trial in self.trials)
+        return self.count("complete") + self.count("pruned")
+
+    def count(self, state: str) -> int:
+        """Trials in that state."""
+        return sum(trial.state == state for trial in self.trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Study:
     handle: Any
     objective: str
     storage_url: str
+    sampler: Callable[[int], Any]
 
     @property
     def name(self) -> str:
@@ -80,8 +83,8 @@ class Study:
         Raises:
             UnreachableError: the database does not answer.
         """
-        with _translated(self.storage_url):
-            trials = tuple(_trial_view(trial) for trial in self.handle.get_trials(deepcopy=False))
+        with translated(self.storage_url):
+            trials = tuple(_trial_view(trial) for trial in self._all() if not _marked(trial, _SURPLUS))
         complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
         sign = 1.0 if self.objective == "val_loss" else -1.0
         best = min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
@@ -94,11 +97,54 @@ class Study:
             importances=self._importances(len(complete)),
         )
 
+    def begin(self, trial: Any) -> None:
+        """Marks a trial as this process's own, with a first heartbeat, and draws its values by its number alone."""
+        self.handle._storage.record_heartbeat(trial._trial_id)  # noqa: SLF001 - before the mark; the thread's may be late
+        trial.set_user_attr(_BEGUN, trial.number)
+        self.handle.sampler = self.sampler(int(trial.number))
+
+    def give_back(self, trial: Any) -> None:
+        """Marks a trial that was one too many; it is not shown."""
+        trial.set_user_attr(_SURPLUS, trial.number)
+
+    def earlier(self, number: int) -> int:
+        """Trials with lower numbers that have not failed."""
+        return sum(trial.number < number and trial.state.name != "FAIL" for trial in self._all())
+
+    def silent(self) -> list[int]:
+        """Running trials that no process has marked as its own."""
+        running = (trial for trial in self._all() if trial.state.name == "RUNNING")
+        return [trial.number for trial in running if not _marked(trial, _BEGUN)]
+
+    def fail_stale(self) -> None:
+        """Fails trials whose heartbeat is too old, each of which is then tried once more."""
+        with translated(self.storage_url), quiet(self.optuna):
+            self.optuna.storages.fail_stale_trials(self.handle)
+
+    def fail(self, number: int) -> None:
+        """Fails a trial that never began."""
+        with translated(self.storage_url):
+            self.handle.tell(number, state=self.optuna.trial.TrialState.FAIL, skip_if_finished=True)
+
+    def run_one(self, objective: Callable[[Any], float], *, catch: tuple[type[Exception], ...]) -> None:
+        """Runs one trial; errors in `catch` make it a failed one.
+
+        A process that slept past its heartbeat finds its trial failed and tried anew elsewhere: nothing is lost.
+        """
+        with translated(self.storage_url):
+            try:
+                self.handle.optimize(objective, n_trials=1, catch=catch, gc_after_trial=True)
+            except self.optuna.exceptions.UpdateFinishedTrialError:
+                return
+
+    def _all(self) -> list[Any]:
+        return list(self.handle.get_trials(deepcopy=False))
+
     def _importances(self, complete: int) -> dict[str, float]:
         """Empty where Optuna cannot tell: two trials, or values that are all equal."""
         if complete < STARTUP_TRIALS:
             return {}
-        with _quiet(self.optuna):
+        with quiet(self.optuna):
             try:
                 found = self.optuna.importance.get_param_importances(self.handle)
             except (RuntimeError, ValueError):
@@ -106,7 +152,7 @@ class Study:
         return {str(name): float(share) for name, share in found.items() if math.isfinite(share)}
 
 
-def open_study(project: Project, *, worker: int = 0) -> Study:
+def open_study(project: Project) -> Study:
     """The study of the project's question, made where it does not exist yet.
 
     Raises:
@@ -114,11 +160,11 @@ def open_study(project: Project, *, worker: int = 0) -> Study:
         MissingExtraError: Optuna or the database's driver is not installed.
         UnreachableError: the database does not answer.
     """
-    optuna = _import_optuna()
+    optuna = import_optuna()
     settings = project.settings.tune
-    url = settings.storage or f"sqlite:///{make_folder(project.state_folder) / 'tune.db'}"
-    with _translated(url), _quiet(optuna):
-        storage = _open_storage(optuna, url)
+    url = with_driver(settings.storage) or f"sqlite:///{make_folder(project.state_folder) / 'tune.db'}"
+    with translated(url), quiet(optuna):
+        storage = open_storage(optuna, url)
         handle = optuna.create_study(
             storage=storage,
             study_name=settings.study or study_name(project),
@@ -126,8 +172,7 @@ def open_study(project: Project, *, worker: int = 0) -> Study:
             load_if_exists=True,
             pruner=_pruner(optuna, project),
         )
-        handle.sampler = _sampler(optuna, project, [settings.seed, worker, len(handle.get_trials(deepcopy=False))])
-    return Study(optuna, handle, settings.objective, url)
+    return Study(optuna, handle, settings.objective, url, partial(_sampler, optuna, project))
 
 
 def study_name(project: Project) -> str:
@@ -152,37 +197,9 @@ def _without(values: Mapping[str, object], searched: Mapping[str, object]) -> di
     return {name: value for name, value in values.items() if name not in searched}
 
 
-def hide_password(url: str) -> str:
-    """The URL as it may be shown."""
-    head, at, tail = url.rpartition("@")
-    user, colon, _ = head.rpartition(":")
-    return f"{user}:***@{tail}" if at and colon and not user.endswith(":/") and "//" in user else url
-
-
-def _import_optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingExtraError.for_extra("trainer", "optuna") from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    return optuna
-
-
-def _open_storage(optuna: Any, url: str) -> Any:
-    """A worker that was killed stops its heartbeat, and its trial is tried once more."""
-    sqlite = url.startswith("sqlite:")
-    return optuna.storages.RDBStorage(
-        url,
-        engine_kwargs={"connect_args": {"timeout": LOCK_WAIT_S}} if sqlite else {"pool_pre_ping": True},
-        heartbeat_interval=HEARTBEAT_S,
-        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=1),
-    )
-
-
-def _sampler(optuna: Any, project: Project, entropy: list[int]) -> Any:
-    """Seeded by worker and by how far the study is, so that a search that goes on does not repeat itself."""
-    seed = int(np.random.default_rng(entropy).integers(2**31))
+def _sampler(optuna: Any, project: Project, number: int) -> Any:
+    """Seeded by the trial's number, so that neither a search that goes on nor another process repeats a proposal."""
+    seed = int(np.random.default_rng([project.settings.tune.seed, number]).integers(2**31))
     if project.settings.tune.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed)
@@ -201,6 +218,11 @@ def _pruner(optuna: Any, project: Project) -> Any:
             return optuna.pruners.NopPruner()
 
 
+def _marked(trial: Any, mark: str) -> bool:
+    """Whether this very trial is; one that is tried again takes over the marks of the one before it."""
+    return bool(trial.user_attrs.get(mark) == trial.number)
+
+
 def _trial_view(trial: Any) -> TrialView:
     state = str(trial.state.name).lower()
     return TrialView(
@@ -210,33 +232,3 @@ def _trial_view(trial: Any) -> TrialView:
         parameters=dict(trial.params),
         epochs=len(trial.intermediate_values),
     )
-
-
-@contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    """Holds back Optuna's notes that a part of it may change; we pin its version."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Errors of SQLAlchemy and its drivers as ours."""
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
-    try:
-        yield
-    except EdgeferryError:
-        raise
-    except (ArgumentError, ModuleNotFoundError) as error:
-        raise ConfigError(
-            f"[tune] storage: {hide_password(url)}: {error}",
-            hint="for instance postgresql+psycopg://user@host/name, its driver installed",
-        ) from error
-    except SQLAlchemyError as error:
-        raise UnreachableError(f"[tune] storage: {hide_password(url)}: {type(error).__name__}: {error}") from error
-    except Exception as error:
-        if not type(error).__module__.startswith("optuna."):
-            raise
-        raise UnreachableError(f"[tune] storage: {hide_password(url)}: {error}") from error

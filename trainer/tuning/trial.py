@@ -12,6 +12,7 @@ from trainer.records.tracking import tracked_run
 from trainer.training.keras_runtime import import_keras
 from trainer.training.train_stage import train
 from trainer.tuning.space import choose, with_choice
+from trainer.tuning.turns import SurplusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trainer.training.train import Fit
     from trainer.tuning.settings import Dimension, Scalar
     from trainer.tuning.study import Study
+    from trainer.tuning.turns import Turns
 
 
 class _PrunedError(EdgeferryError):
@@ -30,21 +32,23 @@ class _PrunedError(EdgeferryError):
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
-    """Trains trials of one study over the same prepared data; any of `checks` may raise after an epoch."""
+    """Trains trials of one study over the same prepared data; any check of `turns` may raise after an epoch."""
 
     project: Project
     prepared: Prepared
     study: Study
     space: Mapping[str, Dimension]
-    checks: Sequence[Callable[[], None]] = ()
+    turns: Turns
 
     def __call__(self, trial: Any) -> float:
         """The objective at the trial's best epoch.
 
         Raises:
             ModelError: the choice makes no model that trains to a finite objective.
+            SurplusError: other processes have taken all places meanwhile.
             optuna.TrialPruned: the trial is behind.
         """
+        self._begin(trial)
         choice = choose(self.space, trial)
         number = int(trial.number)
         with tracked_run(self.project, name=f"{self.study.name} trial {number}") as tracked:
@@ -58,10 +62,18 @@ class TrialRunner:
                 return self._value(fit, tracked)
         raise pruned
 
+    def _begin(self, trial: Any) -> None:
+        self.study.begin(trial)
+        try:
+            self.turns.claim(int(trial.number))
+        except SurplusError:
+            self.study.give_back(trial)
+            raise
+
     def _fit(self, choice: Mapping[str, Scalar], trial: Any) -> Fit:
         import_keras().utils.clear_session()
         project = with_choice(self.project, choice)
-        progress = _TrialProgress(trial, self.study.objective, self.checks)
+        progress = _TrialProgress(trial, self.study.objective, self.turns.checks)
         return train(project, self.prepared, progress, keep_checkpoints=False).fit
 
     def _value(self, fit: Fit, tracked: TrackedRun) -> float:

@@ -14,7 +14,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,6 +25,7 @@ from trainer.tuning.space import dimensions
 from trainer.tuning.stop import stop_signals
 from trainer.tuning.study import open_study
 from trainer.tuning.trial import TrialRunner
+from trainer.tuning.turns import POLL_S, SurplusError, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
     from trainer.project import Project
     from trainer.tuning.study import Study, StudyView
 
-POLL_S: Final = 1.0
 STOP_WAIT_S: Final = 20.0
-MAX_FAILURES: Final = 5
-"""So many failed trials without one that trained end a search: then it is not the choice that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,7 @@ class Search:
     timeout_s: float = 0.0
 
 
-def search(
-    project: Project, plan: Search, *, progress: Progress, on_trial: Callable[[StudyView], None], worker: int = 0
-) -> Study:
+def search(project: Project, plan: Search, *, progress: Progress, on_trial: Callable[[StudyView], None]) -> Study:
     """Runs trials in this process until the plan is done; other processes may work on the same study.
 
     Raises:
@@ -58,29 +54,19 @@ def search(
         ModelError: every trial failed.
         UnreachableError: the study's database or the tracking server does not answer.
     """
+    deadline_s = time.monotonic() + plan.timeout_s if plan.timeout_s else 0.0
     space = dimensions(project)
-    study = open_study(project, worker=worker)
+    study = open_study(project)
     data = ingest(project, None, progress)
     verified = verify(project, data, progress)
     prepared = split_and_fit(project, data, verified.schema, progress)
-    on_trial(study.view())
-
-    def after_trial(handle: Any, _trial: Any) -> None:
-        view = study.view()
-        on_trial(view)
-        if view.finished >= plan.trials or _all_failed(view):
-            handle.stop()
-
-    if study.view().finished < plan.trials:
-        with stop_signals() as check_signal:
-            runner = TrialRunner(project, prepared, study, space, checks=(check_signal, _orphan_check()))
-            study.handle.optimize(
-                runner,
-                timeout=plan.timeout_s or None,
-                catch=(ModelError,),
-                callbacks=[after_trial],
-                gc_after_trial=True,
-            )
+    with stop_signals() as check_signal:
+        turns = Turns(study, plan.trials, deadline_s, checks=(check_signal, _orphan_check()))
+        runner = TrialRunner(project, prepared, study, space, turns)
+        on_trial(study.view())
+        while turns.next():
+            study.run_one(runner, catch=(ModelError, SurplusError))
+            on_trial(study.view())
     require_result(study.view())
     return study
 
@@ -97,7 +83,7 @@ def search_in_workers(project: Project, plan: Search, *, workers: int, on_trial:
     study = open_study(project)
     threads = project.settings.resources.threads or max(1, (os.cpu_count() or 1) // workers)
     with recorded_search(project, study):
-        children = [_start_worker(project, plan, number, threads) for number in range(1, workers + 1)]
+        children = [_start_worker(project, plan, threads) for _ in range(workers)]
         try:
             while any(child.poll() is None for child in children):
                 time.sleep(POLL_S)
@@ -136,19 +122,13 @@ def require_result(view: StudyView) -> None:
         )
 
 
-def _all_failed(view: StudyView) -> bool:
-    failed = sum(trial.state == "fail" for trial in view.trials)
-    return failed >= MAX_FAILURES and failed == sum(trial.state != "running" for trial in view.trials)
-
-
-def _start_worker(project: Project, plan: Search, number: int, threads: int) -> subprocess.Popen[bytes]:
+def _start_worker(project: Project, plan: Search, threads: int) -> subprocess.Popen[bytes]:
     """A child that reads the settings from its standard input, since flags may have changed them."""
     order = {
         "folder": str(project.folder),
         "settings": msgspec.to_builtins(project.settings),
         "trials": plan.trials,
         "timeout_s": plan.timeout_s,
-        "worker": number,
         "threads": threads,
     }
     child = subprocess.Popen([sys.executable, "-m", "trainer.tuning.worker"], stdin=subprocess.PIPE)
@@ -157,7 +137,7 @@ def _start_worker(project: Project, plan: Search, number: int, threads: int) -> 
         child.stdin.write(msgspec.json.encode(order))
         child.stdin.close()
     except OSError as error:
-        raise UnreachableError(f"worker {number}: {error}") from error
+        raise UnreachableError(f"worker {child.pid}: {error}") from error
     return child
 
 

@@ -22,7 +22,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     settings: ProjectFile
     trials: int
     timeout_s: float
-    worker: int
     threads: int
 
 
@@ -41,7 +40,6 @@ def work(order: Order) -> None:
         Search(trials=order.trials, timeout_s=order.timeout_s),
         progress=Silent(),
         on_trial=lambda _view: None,
-        worker=order.worker,
     )
 
 

@@ -13,7 +13,8 @@ from trainer.project import load_project
 from trainer.tuning.apply import apply_to_text, as_toml, literal
 from trainer.tuning.report import best_so_far, study_page
 from trainer.tuning.space import choose, dimensions, with_choice
-from trainer.tuning.study import StudyView, TrialView, hide_password, study_name
+from trainer.tuning.storage import hide_password, with_driver
+from trainer.tuning.study import StudyView, TrialView, study_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,12 +115,24 @@ def test_a_study_belongs_to_its_question(tmp_path: Path) -> None:
     [
         ("postgresql+psycopg://user:secret@host:5/name", "postgresql+psycopg://user:***@host:5/name"),
         ("postgresql://user@host/name", "postgresql://user@host/name"),
+        (
+            "postgresql://host/name?user=me&password=secret&sslmode=require",
+            "postgresql://host/name?user=me&password=***&sslmode=require",
+        ),
         ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
     ],
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
     """Neither in errors nor in the view of a study."""
     assert hide_password(url) == shown
+
+
+def test_a_postgresql_url_without_a_driver_takes_the_one_of_our_extra() -> None:
+    """Other URLs stay as they are."""
+    assert with_driver("postgresql://user@host/name") == "postgresql+psycopg://user@host/name"
+    assert with_driver("postgres://host/name") == "postgresql+psycopg://host/name"
+    assert with_driver("postgresql+pg8000://host/name") == "postgresql+pg8000://host/name"
+    assert with_driver("") == ""
 
 
 def test_the_best_values_are_put_in_and_everything_else_stays(tmp_path: Path) -> None:
