@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from converter.backends.float_model import ONNX_OPSET
-from converter.backends.onnx.canonical import INPUT_NAME
+from converter.backends.onnx.canonical import INPUT_NAME, OPSET
 from converter.backends.onnx.model import prepare_float
 from converter.backends.tflite import export
 from converter.backends.translate import tool_errors
@@ -45,7 +44,7 @@ class BatchOne:
             import tf2onnx
 
             tf2onnx.convert.from_function(
-                self._module.serve, input_signature=[self._spec], opset=ONNX_OPSET, output_path=str(path)
+                self._module.serve, input_signature=[self._spec], opset=OPSET, output_path=str(path)
             )
         return prepare_float(path, folder)
 

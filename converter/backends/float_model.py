@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from converter.process.jobs import Edge
 
-ONNX_OPSET: Final = 17
-"""The newest that tf2onnx writes well and that runtimes of 2022 (onnxruntime 1.12) already read."""
 SCORING_ROWS: Final = 64
 """Rows that go through a model at a time where it takes any number."""
 

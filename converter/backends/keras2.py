@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Keras2Model:
+class Keras2Model(BatchOne):
     """A FloatModel; TensorFlow and ONNX forms come from a function with batch 1."""
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class Keras2Model:
             self._model: Any = tf_keras.models.load_model(path, compile=False)
         self.input = only("input", _edges(self._model.inputs))
         self.output = only("output", _edges(self._model.outputs))
-        self._fixed = BatchOne(self._model, self._run, self.input)
+        super().__init__(self._model, self._run, self.input)
 
     def scores(self, inputs_B: NDArray[np.float32]) -> NDArray[np.float32]:
         """By tf-keras itself."""
@@ -47,18 +47,6 @@ class Keras2Model:
                 inputs_B,
                 one_by_one=self.input.shape[0] == 1,
             )
-
-    def tflite(self, folder: Path) -> Path:
-        """By the TFLite converter."""
-        return self._fixed.tflite(folder)
-
-    def onnx(self, folder: Path) -> Path:
-        """By tf2onnx."""
-        return self._fixed.onnx(folder)
-
-    def tf_int8(self, calibration_B: NDArray[np.float32], folder: Path) -> bytes:
-        """By the TFLite converter."""
-        return self._fixed.tf_int8(calibration_B, folder)
 
     def _run(self, inputs: Any) -> Any:
         return self._model(inputs, training=False)

@@ -8,8 +8,8 @@ from zipfile import is_zipfile
 import keras
 import numpy as np
 
-from converter.backends.float_model import ONNX_OPSET, SCORING_ROWS, FloatModel, only
-from converter.backends.onnx.canonical import INPUT_NAME
+from converter.backends.float_model import SCORING_ROWS, FloatModel, only
+from converter.backends.onnx.canonical import INPUT_NAME, OPSET
 from converter.backends.onnx.model import prepare_float
 from converter.backends.tflite import export
 from converter.backends.translate import tool_errors
@@ -73,7 +73,7 @@ class KerasModel:
         path = folder / "exported.onnx"
         signature = self._signature()
         with tool_errors("keras: export to ONNX"):
-            self._model.export(path, format="onnx", input_signature=signature, opset_version=ONNX_OPSET, verbose=False)
+            self._model.export(path, format="onnx", input_signature=signature, opset_version=OPSET, verbose=False)
         return prepare_float(path, folder)
 
     def tf_int8(self, calibration_B: NDArray[np.float32], folder: Path) -> bytes:

@@ -34,7 +34,7 @@ _REACHING: Final = (
 """How the names of operators begin that reach beyond the model. Checkpoints stay: every SavedModel has them."""
 
 
-class SavedModel:
+class SavedModel(BatchOne):
     """A FloatModel."""
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class SavedModel:
         self._signature = _serving(self._loaded.signatures)
         self.input = only("input", [_edge(*each) for each in _inputs(self._signature).items()])
         self.output = only("output", [_edge(*each) for each in self._signature.structured_outputs.items()])
-        self._fixed = BatchOne(self._loaded, self._run, self.input)
+        super().__init__(self._loaded, self._run, self.input)
 
     def scores(self, inputs_B: NDArray[np.float32]) -> NDArray[np.float32]:
         """Through the serving signature."""
@@ -54,18 +54,6 @@ class SavedModel:
                 inputs_B,
                 one_by_one=self.input.shape[0] == 1,
             )
-
-    def tflite(self, folder: Path) -> Path:
-        """By the TFLite converter, with batch 1."""
-        return self._fixed.tflite(folder)
-
-    def onnx(self, folder: Path) -> Path:
-        """By tf2onnx, with batch 1."""
-        return self._fixed.onnx(folder)
-
-    def tf_int8(self, calibration_B: NDArray[np.float32], folder: Path) -> bytes:
-        """By the TFLite converter, with batch 1."""
-        return self._fixed.tf_int8(calibration_B, folder)
 
     def _run(self, inputs: Any) -> Any:
         return self._signature(**{self.input.name: inputs})[self.output.name]

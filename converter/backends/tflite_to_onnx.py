@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.backends.float_model import ONNX_OPSET
+from converter.backends.onnx.canonical import OPSET
 from converter.backends.translate import tool_errors
 from fleet_contract.errors import ModelError
 
@@ -29,7 +29,7 @@ def export_onnx(path: Path, exported: Path) -> Path:
         import tf2onnx
 
         _repair_fully_connected()
-        model, _ = tf2onnx.convert.from_tflite(str(path), opset=ONNX_OPSET, output_path=str(exported))
+        model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET, output_path=str(exported))
     left = sorted({str(node.op_type) for node in model.graph.node if node.op_type.startswith("TFL_")})
     if left:
         raise ModelError(f"tf2onnx: from TFLite: it has no ONNX for {', '.join(left)}")
