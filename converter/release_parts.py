@@ -62,6 +62,7 @@ def assemble(
         labels=candidate.labels,
         preprocessing=candidate.preprocessing,
         features=candidate.features or msgspec.UNSET,
+        images=candidate.images,
         variants=tuple(_variant(trial, blobs) for trial in trials if trial.passed),
         golden=blobs.add(encode_npz(golden), "golden.npz"),
         reference_profile=blobs.add(encode(profile), "reference_profile.json"),

@@ -14,12 +14,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from fleet_contract.codec import UtcTime
 from fleet_contract.names import NameStr, Sha256Str
 from fleet_contract.preprocessing import Transform
-from fleet_contract.release import Evaluation, Feature, Lineage, Verdict
+from fleet_contract.release import Evaluation, Feature, ImageInput, Lineage, Verdict
 from fleet_contract.tensors import TensorSpec
 
 CANDIDATE_FILE: Final = "candidate.json"
@@ -102,6 +102,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
     preprocessing: tuple[Transform, ...] = ()
     features: tuple[Feature, ...] = ()
     """Columns of a model of tables, in the order of the input's elements."""
+    images: ImageInput | UnsetType = UNSET
+    """How images became inputs; unset where the data were no image files."""
     files: dict[str, Sha256Str]
     """SHA-256 of MODEL_FILE, SAMPLES_FILE and MODEL_CARD_FILE."""
     evaluation: Evaluation

@@ -152,12 +152,23 @@ class Feature(Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...] = ()
 
 
+class ImageInput(Struct, frozen=True, kw_only=True):
+    """How encoded images became inputs: `resize` bilinearly to the input's size, `convert` to its channels.
+
+    Where one is false, images of another size or of other channels were refused.
+    """
+
+    resize: bool
+    convert: bool
+
+
 class ReleaseManifest(Struct, frozen=True, kw_only=True):
     """`release.json`.
 
     `inputs` are raw tensors as a caller sends them; `preprocessing` leads from there to the variants' own inputs;
     `outputs` are float class scores, one per label; without `labels` they are numbers of another kind. `features`
-    names the columns of a model of tables, in the order of the input's elements (`fleet_contract.features`).
+    names the columns of a model of tables, in the order of the input's elements (`fleet_contract.features`); `images`
+    says how images became inputs, where the model was trained on image files.
     """
 
     schema: int = 1
@@ -169,6 +180,7 @@ class ReleaseManifest(Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     preprocessing: tuple[Transform, ...] = ()
     features: tuple[Feature, ...] | UnsetType = UNSET
+    images: ImageInput | UnsetType = UNSET
     variants: tuple[Variant, ...]
     golden: BlobRef
     """NPZ with `inputs` (raw, B first) and `outputs` (float reference scores, BK); at least 64 rows."""

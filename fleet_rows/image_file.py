@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
+from fleet_contract.release import ImageInput
 from fleet_rows.limits import MAX_ENCODED_IMAGE_BYTES, MAX_PIXELS
 from fleet_rows.listing import cannot_read
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
+EXIF_ORIENTATION: Final = 0x0112
+LYING: Final = (5, 6, 7, 8)
+"""Orientations of pictures whose rows are columns of the file."""
 _CHANNELS: Final = {"1": 1, "L": 1, "LA": 1, "P": 3, "RGB": 3, "RGBA": 4, "CMYK": 3, "YCbCr": 3}
 """Channels of Pillow's modes; those not here hold more than 8 bits a channel."""
 
@@ -40,6 +44,11 @@ class ImageForm:
         """Height, width, channels."""
         return self.height, self.width, self.channels
 
+    @property
+    def input(self) -> ImageInput:
+        """What a release tells of it, beside the input's shape."""
+        return ImageInput(resize=self.resize, convert=self.convert)
+
 
 def choose_form(encoded: bytes, size_HW: tuple[int, int] | None, channels: int) -> ImageForm:
     """The form of all images: the one asked for, and where nothing is asked for, that of this image.
@@ -48,9 +57,18 @@ def choose_form(encoded: bytes, size_HW: tuple[int, int] | None, channels: int) 
         ValueError: this is no image that can be read.
     """
     with _opened(encoded) as image:
-        height, width = size_HW or (image.height, image.width)
+        height, width = size_HW or _upright_size(image)
         found = _CHANNELS[image.mode]
     return ImageForm(height, width, channels or found, resize=size_HW is not None, convert=channels != 0)
+
+
+def _upright_size(image: Any) -> tuple[int, int]:
+    """Height and width of the image as `decode_image` gives it."""
+    try:
+        lies = image.getexif().get(EXIF_ORIENTATION, 1) in LYING
+    except Exception as error:
+        raise ValueError(f"got {type(error).__name__}: {error}, expected a whole image") from error
+    return (image.width, image.height) if lies else (image.height, image.width)
 
 
 def read_content(path: Path) -> bytes:

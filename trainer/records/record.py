@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from trainer.data.split import calibration_rows
 from trainer.records.candidate import CandidateFiles, CandidateResult, fill_candidate_folder
 from trainer.records.lineage import git_revision, tool_versions
 from trainer.records.model_card import model_card
+from trainer.tuning.storage import hide_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from trainer.training.resources import Usage
     from trainer.training.train import Fit
     from trainer.training.train_stage import Trained
+
+_STORAGE: Final = "tune.storage"
 
 
 def describe_lineage(
@@ -77,6 +80,7 @@ def describe_candidate(
         labels=data.label_names,
         preprocessing=prepared.steps,
         features=data.features,
+        images=data.images or msgspec.UNSET,
         files={},
         evaluation=evaluation,
         verdict=verdict,
@@ -129,7 +133,7 @@ def _record_run(tracked: TrackedRun, project: Project, candidate: Candidate, fit
         tracked.log(metrics=figures, step=number)
     evaluation, lineage = candidate.evaluation, candidate.lineage
     tracked.log(
-        params=_flat(msgspec.to_builtins(project.settings)),
+        params=_without_password(_flat(msgspec.to_builtins(project.settings))),
         metrics={
             "test.accuracy": evaluation.overall.accuracy,
             "test.expected_calibration_error": evaluation.expected_calibration_error,
@@ -151,6 +155,10 @@ def _record_run(tracked: TrackedRun, project: Project, candidate: Candidate, fit
             **{f"tool.{tool}": version for tool, version in lineage.tool_versions.items()},
         },
     )
+
+
+def _without_password(params: dict[str, object]) -> dict[str, object]:
+    return {**params, _STORAGE: hide_password(str(params[_STORAGE]))}
 
 
 def _flat(settings: object, path: str = "") -> dict[str, object]:

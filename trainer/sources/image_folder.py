@@ -100,6 +100,7 @@ def load_images(folder: ImageFolder, settings: DataSection, *, source: str, prog
         label_names=tuple(folder.classes),
         slices_B=no_slices(len(files)),
         source=source,
+        images=form.input,
     )
 
 

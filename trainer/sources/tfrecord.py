@@ -123,6 +123,7 @@ def load_tfrecord(files: Sequence[Path], settings: DataSection, *, source: str) 
         label_names=label_names,
         slices_B=no_slices(len(rows.inputs)),
         source=source,
+        images=rows.form.input if rows.form else None,
         features=tuple(Feature(name=name) for name in rows.names) if set(rows.sizes) == {1} else (),
     )
 
