@@ -16,10 +16,15 @@ NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity
 
 def is_text(array_B: Any) -> bool:
     """Whether the column holds strings, plain or as a dictionary."""
+    return is_text_type(array_B.type)
+
+
+def is_text_type(kind: Any) -> bool:
+    """Whether a column of this Arrow type holds strings, plain or as a dictionary."""
     import pyarrow as pa
 
-    kind = array_B.type.value_type if pa.types.is_dictionary(array_B.type) else array_B.type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner))
 
 
 def is_usable(kind: Any) -> bool:

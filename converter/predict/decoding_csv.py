@@ -1,99 +1,65 @@
-"""CSV records to numbers: Arrow reads them all at once; where it stumbles, row by row, so that each fault has a name.
+"""CSV records to numbers: Arrow reads them as the training does; those that do not fit the header are named.
 
 Legend: B rows, N values of a row.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.predict.portions import BadRow
+from converter.predict.decoding import Fault, Values
+from converter.predict.decoding_tables import named_values
 from fleet_contract.errors import ContractError
+from fleet_rows.csv_text import open_text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from converter.predict.portions import CsvForm, Span
 
-MAX_SHOWN: Final = 40
+FIRST_ROW: int = 2
+"""The number that Arrow gives to the record after the header."""
 
 
-def csv_values(form: CsvForm, span: Span, payload: bytes) -> tuple[NDArray[np.float64], dict[int, BadRow]]:
-    """The values (B, N), and the rows, by place, that are not numbers; what stands in their values means nothing.
+def csv_values(form: CsvForm, span: Span, payload: bytes) -> Values:
+    """The rows (B, N) of the records in `payload`.
 
     Raises:
         ContractError: the payload does not hold as many records as its span says.
     """
-    values_BN = _all_at_once(form, span, payload)
-    return (values_BN, {}) if values_BN is not None else _row_by_row(form, span, payload)
+    faults: dict[int, Fault] = {}
+
+    def note(row: Any) -> str:
+        faults[row.number - FIRST_ROW] = Fault("", f"got {row.actual_columns} columns, expected {row.expected_columns}")
+        return "skip"
+
+    table = _table(form, span, _utf8(payload), note)
+    if table.num_rows + len(faults) != span.count:
+        raise ContractError.mismatch(f"{span}", got=f"{table.num_rows + len(faults)} CSV records", expected=span.count)
+    whole_B = np.ones(span.count, np.bool_)
+    whole_B[list(faults)] = False
+    found_BN, found = named_values(table, form.columns)
+    values_BN = np.zeros((span.count, len(form.columns)), np.float64)
+    values_BN[whole_B] = found_BN
+    places_B = np.flatnonzero(whole_B).tolist()
+    return values_BN, faults | {places_B[place]: fault for place, fault in found.items()}
 
 
-def _all_at_once(form: CsvForm, span: Span, payload: bytes) -> NDArray[np.float64] | None:
-    """The values when every record is well formed; None when one is not."""
+def _table(form: CsvForm, span: Span, payload: bytes, note: Any) -> Any:
     import pyarrow as pa
-    from pyarrow import csv as arrow_csv
 
+    names = [column.name for column in form.columns]
     try:
-        table = arrow_csv.read_csv(
-            pa.py_buffer(payload),
-            read_options=arrow_csv.ReadOptions(
-                column_names=list(form.header), use_threads=False, block_size=len(payload) + 1
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=form.delimiter, newlines_in_values=True, ignore_empty_lines=False
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(form.columns, pa.float64()),
-                include_columns=list(form.columns),
-                null_values=[""],
-            ),
-        )
-    except pa.ArrowException:
-        return None
-    if table.num_rows != span.count or any(column.null_count for column in table.columns):
-        return None
-    return np.column_stack([column.to_numpy() for column in table.columns])
+        with open_text(pa.BufferReader(payload), names, separator=form.separator, on_invalid=note) as reader:
+            return reader.read_all()
+    except pa.ArrowException as error:
+        raise ContractError(f"{span}: got no CSV records: {error}") from error
 
 
-def _row_by_row(form: CsvForm, span: Span, payload: bytes) -> tuple[NDArray[np.float64], dict[int, BadRow]]:
-    place_of = {name: place for place, name in enumerate(form.header)}
-    places = [place_of[name] for name in form.columns]
-    values_BN, bad = np.zeros((span.count, len(places)), np.float64), {}
-    reader = csv.reader(io.StringIO(payload.decode("utf-8", "replace"), newline=""), delimiter=form.delimiter)
-    records = list(itertools.islice(reader, span.count + 1))
-    if len(records) != span.count:
-        raise ContractError.mismatch(f"{span}", got=f"{len(records)} CSV records", expected=span.count)
-    for row, record in enumerate(records):
-        try:
-            values_BN[row] = _numbers(form, places, record)
-        except _Fault as fault:
-            bad[row] = BadRow(row=span.start + row, column=fault.column, words=fault.words)
-    return values_BN, bad
-
-
-class _Fault(ValueError):  # noqa: N818  a fault of the data, not of the program
-    def __init__(self, column: str, words: str) -> None:
-        super().__init__(words)
-        self.column, self.words = column, words
-
-
-def _numbers(form: CsvForm, places: list[int], record: list[str]) -> list[float]:
-    if len(record) != len(form.header):
-        raise _Fault("", f"got {len(record)} columns, expected {len(form.header)}")
-    return [_number(name, record[place]) for name, place in zip(form.columns, places, strict=True)]
-
-
-def _number(column: str, text: str) -> float:
-    if not text.strip():
-        raise _Fault(column, "got nothing, expected a number")
+def _utf8(payload: bytes) -> bytes:
+    """Bytes that are not UTF-8 become marks that are neither a number nor a category, and so fault only their row."""
     try:
-        if "_" not in text:  # Python reads 1_000 as a number; nobody else does
-            return float(text)
-    except ValueError:
-        pass
-    raise _Fault(column, f"got {text[:MAX_SHOWN]!r}, expected a number")
+        payload.decode()
+    except UnicodeDecodeError:
+        return payload.decode(errors="replace").encode()
+    return payload

@@ -15,20 +15,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.predict.chunk import Chunk
+    from converter.predict.portions import BadRow, Span
 
 MAX_NAMED: Final = 10
 
 
-def skipped_rows(chunk: Chunk, start: int) -> list[SkippedRow]:
-    """The rows of a chunk without a prediction, when its first row is row `start` of the data."""
+def skipped_rows(chunk: Chunk, span: Span) -> list[SkippedRow]:
+    """The rows of a chunk without a prediction, when it is that of `span`."""
     return [
         SkippedRow(
-            key=str(bad.row) if chunk.keys is None else chunk.keys[bad.row - start],
+            key=str(bad.row) if chunk.keys is None else chunk.keys[bad.row - span.start],
             column=bad.column,
-            reason=bad.words,
+            reason=_reason(bad, span),
         )
         for bad in chunk.bad
     ]
+
+
+def _reason(bad: BadRow, span: Span) -> str:
+    """Why, and of data in several files where in which."""
+    return f"{span.file} row {bad.row - span.start + span.file_start}: {bad.words}" if span.file else bad.words
 
 
 def require_none(data: Path, key: str, skipped: list[SkippedRow]) -> None:

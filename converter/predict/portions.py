@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from fleet_contract.device_profile import Runtime
 from fleet_contract.preprocessing import Transform
+from fleet_contract.release import Feature, ImageInput
 from fleet_contract.tensors import TensorSpec
 
 
@@ -23,23 +24,23 @@ class ArrayForm(Struct, frozen=True, kw_only=True, tag="array"):
 
 
 class TableForm(Struct, frozen=True, kw_only=True, tag="table"):
-    """An Arrow stream with one batch; its columns, or the one list column, in this order are the input's values."""
+    """An Arrow stream; its columns of these names, or the one list column, in this order are the input's values."""
 
-    columns: tuple[str, ...]
+    columns: tuple[Feature, ...]
 
 
 class CsvForm(Struct, frozen=True, kw_only=True, tag="csv"):
-    """Whole CSV records without the header; `header` names every column, `columns` those that make the input."""
+    """The header's record and whole CSV records; `columns` are those that make the input, in its order."""
 
-    header: tuple[str, ...]
-    columns: tuple[str, ...]
-    delimiter: str = ","
+    columns: tuple[Feature, ...]
+    separator: str = ","
 
 
 class ImagesForm(Struct, frozen=True, kw_only=True, tag="images"):
-    """Paths below `folder`, UTF-8, with a zero byte between two."""
+    """Paths below `folder`, UTF-8, with a zero byte between two; `images` says how they become inputs."""
 
     folder: str
+    images: ImageInput
 
 
 Form = ArrayForm | TableForm | CsvForm | ImagesForm
@@ -61,16 +62,22 @@ class ScoreJob(Struct, frozen=True, kw_only=True):
     output: TensorSpec
 
 
-class Span(Struct, frozen=True, kw_only=True):
-    """Which rows a portion holds: `count` of them from row `start` of the data; `index` counts portions."""
+class Span(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which rows a portion holds: `count` of them from row `start` of the data; `index` counts portions.
+
+    Of data in several files they are all of `file`, the first being its row `file_start`.
+    """
 
     index: int
     start: int
     count: int
+    file: str = ""
+    file_start: int = 0
 
     def __str__(self) -> str:
         """The rows in words, both ends included."""
-        return f"rows {self.start} to {self.start + self.count - 1}"
+        words = f"rows {self.start} to {self.start + self.count - 1}"
+        return f"{words} (in {self.file} from row {self.file_start})" if self.file else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +96,27 @@ class Portion:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where to begin to read: the index of the next portion, its first row, and the cursor of the portion before it."""
+    """Where to begin to read: the index of the next portion, its first row, and the cursor of the portion before it.
+
+    Of data in several files, `file` is that of the portion before and `file_row` the row of it that comes next.
+    """
 
     index: int = 0
     row: int = 0
     cursor: int = 0
+    file: str = ""
+    file_row: int = 0
+
+    @classmethod
+    def after(cls, span: Span, cursor: int) -> Position:
+        """Where to go on behind the portion with that span and cursor."""
+        return cls(
+            index=span.index + 1,
+            row=span.start + span.count,
+            cursor=cursor,
+            file=span.file,
+            file_row=span.file_start + span.count,
+        )
 
 
 class BadRow(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from converter.predict.chunk import decode_chunk
 from converter.predict.faults import require_none, skipped_rows
 from converter.predict.portions import ScoreJob
 from converter.predict.request import OnError
-from converter.predict.sources.source import open_source
+from converter.predict.sources.source import AS_THEY_ARE, Reading, open_source
 from converter.predict.store import JobIdentity, partial_store
 from converter.predict.summing_up import layout_of, result_columns, sum_up
 from converter.predict.writing import check_format, write_result
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from converter.predict.chunk import Chunk
     from converter.predict.engine import Engine
+    from converter.predict.portions import Span
     from converter.predict.request import Progress, Request, Summary
     from converter.predict.sources.source import Source
     from converter.predict.store import PartialStore
@@ -52,8 +53,7 @@ def predict(request: Request, engine: Engine, *, progress: Progress, elapsed_s: 
     """
     begun_s = elapsed_s()
     _check_out(request)
-    raw = request.released.manifest.inputs[0]
-    source = open_source(request.data, raw, columns=request.columns, array=request.array)
+    source = open_source(request.data, reading(request))
     identity = _identity(request, source)
     with partial_store(request.out, identity, restart=request.restart) as store:
         resumed_rows = store.position.row
@@ -91,6 +91,7 @@ def _identity(request: Request, source: Source) -> JobIdentity:
         data_identity=source.identity(),
         columns=request.columns,
         array=request.array,
+        separator=request.separator,
         rows_per_chunk=request.rows_per_chunk or chunk_rows(released.manifest, released.variant),
         tools={name: found for name in _TOOLS if (found := _version(name))},
     )
@@ -101,6 +102,19 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def reading(request: Request) -> Reading:
+    """How the data of a request are to be read."""
+    manifest = request.released.manifest
+    return Reading(
+        raw=manifest.inputs[0],
+        features=manifest.features or (),
+        images=manifest.images or AS_THEY_ARE,
+        columns=request.columns,
+        array=request.array,
+        separator=request.separator,
+    )
 
 
 def score_job(request: Request, source: Source) -> ScoreJob:
@@ -122,7 +136,7 @@ def _check_finished(request: Request, source: Source, store: PartialStore) -> No
     """An earlier run may have been told to skip what this one stops at."""
     if any(line.bad for line in store.finished):
         for span, chunk in store.chunks(request.released.scores):
-            _require_good(request, source, chunk, span.start)
+            _require_good(request, source, chunk, span)
 
 
 def _score(request: Request, source: Source, store: PartialStore, engine: Engine, progress: Progress) -> None:
@@ -135,12 +149,12 @@ def _score(request: Request, source: Source, store: PartialStore, engine: Engine
             chunk = decode_chunk(data, portion.span, request.released.scores)
             store.add(portion, data, len(chunk.bad))
             progress.advance(store.position.row, portion.fraction)
-            _require_good(request, source, chunk, portion.span.start)
+            _require_good(request, source, chunk, portion.span)
 
 
-def _require_good(request: Request, source: Source, chunk: Chunk, start: int) -> None:
+def _require_good(request: Request, source: Source, chunk: Chunk, span: Span) -> None:
     if request.on_error is OnError.STOP:
-        require_none(request.data, source.key, skipped_rows(chunk, start))
+        require_none(request.data, source.key, skipped_rows(chunk, span))
 
 
 def _require_unchanged(request: Request, source: Source, identity: JobIdentity, store: PartialStore) -> None:

@@ -23,13 +23,14 @@ class OnError(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to predict. `rows_per_chunk` 0: as many as suit the variant. `columns` and `array`: see `open_source`."""
+    """What to predict. `rows_per_chunk` 0: as many as suit the variant. For the rest see `Reading`."""
 
     released: ReleasedVariant
     data: Path
     out: Path
     columns: tuple[str, ...] = ()
     array: str = ""
+    separator: str = ""
     rows_per_chunk: int = 0
     on_error: OnError = OnError.STOP
     all_scores: bool = False

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.predict.chunk import Chunk
-from converter.predict.decoding import decode_portion
+from converter.predict.decoding import decode_portion, value_name
+from converter.predict.missing import needed_place
 from converter.predict.portions import BadRow
 from converter.process.runtimes import open_session
 from fleet_contract.errors import ModelError
@@ -23,11 +24,13 @@ from fleet_contract.tensors import dequantize, quantize
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from converter.predict.decoding import Decoded
     from converter.predict.portions import ScoreJob, Span
     from converter.process.runtimes import Session
     from fleet_contract.tensors import TensorSpec
 
 NO_INPUT = "got no finite value after preprocessing, expected finite numbers"
+NO_VALUE = "got nothing, expected a number, for the preprocessing fills none in"
 NO_SCORE = "the model gave a score that is not finite"
 
 
@@ -57,13 +60,19 @@ class Scorer:
         if len(decoded.raw_G):
             input_G = apply(self._job.preprocessing, decoded.raw_G)
             fit_G = _finite(input_G)
-            bad += _named(span, decoded.places_G[~fit_G], NO_INPUT)
+            bad += [self._unfit(span, decoded, row) for row in np.flatnonzero(~fit_G).tolist()]
             scores_BK[decoded.places_G[fit_G]] = self._run(input_G[fit_G])
         given_B = _finite(scores_BK)
         unnamed = set(np.flatnonzero(~given_B).tolist()) - {each.row - span.start for each in bad}
         bad += _named(span, np.array(sorted(unnamed), np.intp), NO_SCORE)
         scores_BK[~given_B] = np.nan
         return Chunk(scores_BK, tuple(sorted(bad, key=lambda each: each.row)), decoded.keys)
+
+    def _unfit(self, span: Span, decoded: Decoded, row: int) -> BadRow:
+        """Why a good row of the data has no finite input: for a value that is missing, if that is why."""
+        place = needed_place(decoded.raw_G[row], self._job.preprocessing)
+        column, words = ("", NO_INPUT) if place is None else (value_name(self._job.form, place), NO_VALUE)
+        return BadRow(row=span.start + int(decoded.places_G[row]), column=column, words=words)
 
     def _run(self, input_G: NDArray[np.float32]) -> NDArray[np.float32]:
         output = self._job.output

@@ -39,13 +39,14 @@ LOCK_FILE: Final = "lock"
 class JobIdentity(Struct, frozen=True, kw_only=True):
     """All on which the bytes of chunks depend. `data_identity` is the source's; `tools` are versions by package."""
 
-    schema: int = 1
+    schema: int = 2
     release_sha256: str
     variant: str
     data: str
     data_identity: str
     columns: tuple[str, ...]
     array: str
+    separator: str
     rows_per_chunk: int
     tools: dict[str, str]
 
@@ -83,7 +84,7 @@ class PartialStore:
         if not self.finished:
             return Position()
         last = self.finished[-1]
-        return Position(index=last.span.index + 1, row=last.span.start + last.span.count, cursor=last.cursor)
+        return Position.after(last.span, last.cursor)
 
     def add(self, portion: Portion, data: bytes, bad: int) -> None:
         """Keeps the next chunk.

@@ -62,7 +62,7 @@ def sum_up(request: Request, layout: Layout, store: PartialStore, *, resumed_row
 
 def _skipped(store: PartialStore, layout: Layout) -> Iterator[SkippedRow]:
     for span, chunk in store.chunks(layout.scores):
-        yield from skipped_rows(chunk, span.start)
+        yield from skipped_rows(chunk, span)
 
 
 def _first(skipped: Iterator[SkippedRow]) -> tuple[SkippedRow, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def predict(
     release: Annotated[str, typer.Argument(help="A bundle folder, or MODEL@VERSION of the fleet server.")],
-    data: Annotated[Path, typer.Argument(help="A CSV, TSV, Parquet, NPY or NPZ file, or a folder of images.")],
+    data: Annotated[Path, typer.Argument(help="A CSV, Parquet, NPY or NPZ file, or a folder of images or of tables.")],
     *,
     out: Annotated[Path, typer.Option(help="The result: .parquet, .csv or .npz.")],
     variant: Annotated[str, typer.Option(help="Which variant; default: the nearest to the float model.")] = "",
@@ -33,7 +33,10 @@ def predict(
         int, typer.Option(min=0, help="Rows of a chunk: what a kill can lose; 0: what suits the variant.")
     ] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that score; 0: one less than there are cores.")] = 0,
-    columns: Annotated[str, typer.Option(help="A table's columns that are the input, in order, with commas.")] = "",
+    columns: Annotated[
+        str, typer.Option(help="A table's columns that are the input, in order, where the release does not name them.")
+    ] = "",
+    separator: Annotated[str, typer.Option(help="What separates the values of a CSV file; default: a comma.")] = "",
     array: Annotated[str, typer.Option(help="The array of an NPZ; default: `inputs`, or the only one.")] = "",
     on_error: Annotated[OnError, typer.Option(help="What a row that cannot be scored does.")] = OnError.STOP,
     scores: Annotated[bool, typer.Option("--scores", help="Write all scores, not only the best.")] = False,
@@ -53,6 +56,7 @@ def predict(
             out=out,
             columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
             array=array,
+            separator=separator,
             rows_per_chunk=batch,
             on_error=on_error,
             all_scores=scores,

@@ -149,7 +149,7 @@ def test_images_are_known_by_their_file(bundle: Path, tmp_path: Path) -> None:
     Image.new("L", (9, 9)).save(folder / "zzz.png")
     done = run(bundle, folder, tmp_path / "out.parquet")
     assert done.returncode == ExitCode.DATA
-    assert "file zzz.png: got an image of 9x9 pixels, expected 8x8" in done.stderr
+    assert "file zzz.png: got 9 x 9 (height x width), expected 8 x 8" in done.stderr
     done = run(bundle, folder, tmp_path / "out.parquet", "--on-error", "skip")
     assert done.returncode == 0, done.stderr
     table = pq.read_table(tmp_path / "out.parquet").to_pydict()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from converter.predict.sources.source import Reading
     from fleet_contract.tensors import TensorSpec
 
 DEFAULT_MEMBER: Final = "inputs"
@@ -40,13 +41,13 @@ class ArraySource:
 
     key = "row"
 
-    def __init__(self, path: Path, raw: TensorSpec, array: str) -> None:
+    def __init__(self, path: Path, reading: Reading) -> None:
         self._path = path
-        self._member = _member(path, array) if path.suffix.lower() == ".npz" else ""
+        self._member = _member(path, reading.array) if path.suffix.lower() == ".npz" else ""
         self._what = f"{path}: {self._member.removesuffix('.npy')}" if self._member else str(path)
         with self._opened() as file:
             self._head = _read_head(file, self._what)
-        self._check(raw)
+        self._check(reading.raw)
         self.total_rows: int = self._head.shape[0]
         self.form = ArrayForm(dtype=self._head.dtype.str, shape=self._head.shape[1:])
 

@@ -1,39 +1,49 @@
 """CSV: the reader only finds where records end, by lines and quotes; the scoring process makes numbers of them.
 
-The first record names the columns. Blank lines are no rows. A quoted field may hold line breaks.
+The first record names the columns and goes with every portion. Empty lines are no rows. A quoted field may hold line
+breaks; a quotation mark is one only where a field begins, as Arrow has it.
 """
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from typing import TYPE_CHECKING, BinaryIO, Final
+import bz2
+import gzip
+import re
+import zlib
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from converter.predict.portions import CsvForm, Portion, Position, Span
-from converter.predict.sources.source import choose_columns, file_identity
+from converter.predict.sources.source import file_identity, table_columns
 from fleet_contract.errors import DataError
+from fleet_rows.csv_text import read_header
+from fleet_rows.limits import MAX_ROW_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from fleet_contract.tensors import TensorSpec
+    from converter.predict.sources.source import Reading
 
-MAX_RECORD_BYTES: Final = 64 * 1024**2
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class CsvSource:
-    """See `Source`; a cursor is a byte offset."""
+    """See `Source`; a cursor is a byte offset in the text, unpacked where the file is compressed."""
 
     key = "row"
     total_rows = None
 
-    def __init__(self, path: Path, raw: TensorSpec, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, reading: Reading) -> None:
         self._path = path
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        header, self._begin = _read_header(path, delimiter)
-        self.form = CsvForm(header=header, columns=choose_columns(path, header, columns, raw), delimiter=delimiter)
+        separator = reading.separator or ("\t" if path.suffix.lower() == ".tsv" else ",")
+        names = read_header(path, separator=separator)
+        self._closed, self._closing = _patterns(separator)
+        with self._opened() as (file, _):
+            self._header = self._next_record(file, f"{path}: header")
+            self._begin = file.tell()
+        _check_lines(path, self._header)
+        self.form = CsvForm(columns=table_columns(path, names, reading), separator=separator)
 
     def identity(self) -> str:
         """See `Source.identity`."""
@@ -42,71 +52,76 @@ class CsvSource:
     def portions(self, rows: int, begin: Position) -> Iterator[Portion]:
         """See `Source.portions`."""
         size_bytes = max(1, self._path.stat().st_size)
+        header = self._header.removeprefix(BYTE_ORDER_MARK).rstrip(b"\r\n") + b"\n"
         index, row = begin.index, begin.row
-        with self._path.open("rb") as file:
+        with self._opened() as (file, stored):
             file.seek(begin.cursor or self._begin)
             while records := self._records(file, rows, row):
-                cursor = file.tell()
                 span = Span(index=index, start=row, count=len(records))
-                yield Portion(span, b"".join(records), cursor, cursor / size_bytes)
+                fraction = min(1.0, stored.tell() / size_bytes)
+                yield Portion(span, b"".join((header, *records)), file.tell(), fraction)
                 index, row = index + 1, row + len(records)
 
-    def _records(self, file: BinaryIO, rows: int, row: int) -> list[bytes]:
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+        """The text, and the file as it is stored."""
+        try:
+            with self._path.open("rb") as stored, _unpacked(stored, self._path.suffix.lower()) as file:
+                yield file, stored
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{self._path}: cannot be read: {error}", hint="the file may be truncated") from error
+
+    def _records(self, file: IO[bytes], rows: int, row: int) -> list[bytes]:
         records: list[bytes] = []
         while len(records) < rows:
-            record = _next_record(file, f"{self._path}: row {row + len(records)}")
+            record = self._next_record(file, f"{self._path}: row {row + len(records)}")
             if not record:
                 break
-            if record.strip() or len(self.form.header) == 1:
+            if record.rstrip(b"\r\n"):
                 records.append(record if record.endswith(b"\n") else record + b"\n")
         return records
 
-
-def _next_record(file: BinaryIO, what: str) -> bytes:
-    """The next record with its line break; empty at the end."""
-    record = file.readline(MAX_RECORD_BYTES)
-    if record.count(b'"') % 2 == 0 and (record.endswith(b"\n") or len(record) < MAX_RECORD_BYTES):
+    def _next_record(self, file: IO[bytes], what: str) -> bytes:
+        """The next record with its line break; empty at the end."""
+        line = file.readline(MAX_ROW_BYTES)
+        record, opened = line, self._opens(line)
+        while opened or len(record) >= MAX_ROW_BYTES:
+            line = file.readline(MAX_ROW_BYTES)
+            record += line
+            if not line or len(record) > MAX_ROW_BYTES:
+                raise DataError(
+                    f"{what}: got a record without an end within {len(record)} bytes, expected at most {MAX_ROW_BYTES}",
+                    hint="look for a quotation mark that is not closed",
+                )
+            opened = b'"' not in line or not self._closing.fullmatch(line)
         return record
-    while record.count(b'"') % 2 or not record.endswith(b"\n"):
-        line = file.readline(MAX_RECORD_BYTES)
-        record += line
-        if not line or len(record) > MAX_RECORD_BYTES:
-            raise DataError(
-                f"{what}: got a record without an end within {len(record)} bytes, expected at most {MAX_RECORD_BYTES}",
-                hint="look for a quotation mark that is not closed",
-            )
-    return record
+
+    def _opens(self, line: bytes) -> bool:
+        """Whether a line leaves a quoted field open."""
+        return b'"' in line and not self._closed.fullmatch(line)
 
 
-def _read_header(path: Path, delimiter: str) -> tuple[tuple[str, ...], int]:
-    """The names of the columns, and where the first row begins."""
-    try:
-        with path.open("rb") as file:
-            record = _next_record(file, f"{path}: header")
-            begin = file.tell()
-        text = record.removeprefix(BYTE_ORDER_MARK).decode()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: header: got bytes that are not UTF-8: {error}") from error
-    header = tuple(next(csv.reader([text], delimiter=delimiter), []))
-    _check_header(path, header)
-    return header, begin
+@contextmanager
+def _unpacked(stored: IO[bytes], suffix: str) -> Iterator[IO[bytes]]:
+    match suffix:
+        case ".gz":
+            with gzip.open(stored, "rb") as file:
+                yield cast("IO[bytes]", file)
+        case ".bz2":
+            with bz2.open(stored, "rb") as file:
+                yield cast("IO[bytes]", file)
+        case _:
+            yield stored
 
 
-def _check_header(path: Path, header: tuple[str, ...]) -> None:
-    if not header:
-        raise DataError(f"{path}: got an empty file, expected a header and rows")
-    if all(_is_number(name) for name in header):
-        raise DataError(f"{path}: got only numbers in the first line, expected the names of the columns")
-    if len(set(header)) != len(header):
-        (twice, _), *_ = Counter(header).most_common(1)
-        raise DataError(f"{path}: header: got column {twice!r} twice, expected each name once")
+def _patterns(separator: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Of a line whose quoted fields all end in it, and of one that first ends a field which is open."""
+    rest = rb"[^%s\n]*+" % re.escape(separator.encode())
+    quoted = rb'(?:[^"]++|"")*+"' + rest
+    more = rb'(?:%s(?:"%s|(?!")%s))*+\n?' % (re.escape(separator.encode()), quoted, rest)
+    return re.compile(rb'(?:"%s|(?!")%s)' % (quoted, rest) + more), re.compile(quoted + more)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _check_lines(path: Path, header: bytes) -> None:
+    if b"\r" in header.rstrip(b"\r\n"):
+        raise DataError(f"{path}: got lines that end in a carriage return alone, expected line feeds at their ends")

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from converter.predict.portions import ImagesForm, Portion, Position, Span
 from fleet_contract.errors import DataError
+from fleet_rows import image_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fleet_contract.tensors import TensorSpec
+    from converter.predict.sources.source import Reading
 
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+KINDS: Final = frozenset({*image_file.SUFFIXES, ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+"""Files that are rows. Those that training does not read are bad rows, so that none is left out unseen."""
 
 
 class ImagesSource:
@@ -27,14 +29,15 @@ class ImagesSource:
 
     key = "file"
 
-    def __init__(self, folder: Path, raw: TensorSpec) -> None:
+    def __init__(self, folder: Path, reading: Reading) -> None:
+        raw = reading.raw
         if len(raw.shape) not in {2, 3} or (len(raw.shape) == 3 and raw.shape[2] not in {1, 3, 4}):
             raise DataError(f"{folder}: got a folder of images, expected rows of shape {list(raw.shape)}")
         self._folder = folder
-        self.form = ImagesForm(folder=str(folder.resolve()))
+        self.form = ImagesForm(folder=str(folder.resolve()), images=reading.images)
         self.total_rows: int = sum(1 for _ in _files(folder))
         if self.total_rows == 0:
-            raise DataError(f"{folder}: got no image, expected files {', '.join(sorted(SUFFIXES))}")
+            raise DataError(f"{folder}: got no image, expected files {', '.join(image_file.SUFFIXES)}")
 
     def identity(self) -> str:
         """See `Source.identity`."""
@@ -53,6 +56,11 @@ class ImagesSource:
             yield Portion(span, "\0".join(some).encode(), row, min(1.0, row / self.total_rows))
 
 
+def holds_image(folder: Path) -> bool:
+    """Whether there is an image in the folder or below it."""
+    return next(_files(folder), None) is not None
+
+
 def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
@@ -64,7 +72,7 @@ def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _files(entry.path)
-        elif Path(entry.name).suffix.lower() in SUFFIXES:
+        elif Path(entry.name).suffix.lower() in KINDS:
             yield entry
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from converter.predict.decoding_tables import is_list
 from converter.predict.portions import Portion, Position, Span, TableForm
-from converter.predict.sources.source import choose_columns, file_identity
-from fleet_contract.errors import DataError, MissingExtraError
+from converter.predict.sources.source import file_identity, table_columns
+from fleet_contract.errors import DataError
+from fleet_contract.release import Feature
+from fleet_rows.arrow_values import is_text_type, is_usable
+from fleet_rows.parquet_file import open_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from fleet_contract.tensors import TensorSpec
+    from converter.predict.sources.source import Reading
+    from fleet_rows.parquet_file import ParquetFile
 
 
 class ParquetSource:
@@ -21,14 +25,11 @@ class ParquetSource:
 
     key = "row"
 
-    def __init__(self, path: Path, raw: TensorSpec, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, reading: Reading) -> None:
         self._path = path
-        with _opened(path) as file:
-            schema = file.schema_arrow
-            self.total_rows: int = file.metadata.num_rows
-            self._group_rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        self.form = TableForm(columns=_columns(path, schema, columns, raw))
-        _check_types(path, schema, self.form.columns)
+        self._file = open_parquet(path)
+        self.total_rows: int = self._file.row_count
+        self.form = TableForm(columns=_columns(self._file, reading))
 
     def identity(self) -> str:
         """See `Source.identity`."""
@@ -37,45 +38,13 @@ class ParquetSource:
     def portions(self, rows: int, begin: Position) -> Iterator[Portion]:
         """See `Source.portions`."""
         index, row = begin.index, begin.row
-        with _opened(self._path) as file:
-            for table in _even(self._batches(file, rows, row), rows):
-                span = Span(index=index, start=row, count=table.num_rows)
-                index, row = index + 1, row + table.num_rows
-                yield Portion(span, _stream(table), row, row / max(1, self.total_rows))
+        names = [column.name for column in self.form.columns]
+        for table in _even(self._file.batches(names, begin=row, batch_rows=rows), rows):
+            span = Span(index=index, start=row, count=table.num_rows)
+            index, row = index + 1, row + table.num_rows
+            yield Portion(span, _stream(table), row, row / max(1, self.total_rows))
         if row != self.total_rows:
             raise DataError(f"{self._path}: got {row} rows, expected {self.total_rows} as its footer says")
-
-    def _batches(self, file: Any, rows: int, begin: int) -> Iterator[Any]:
-        """Tables from row `begin` on; row groups before it are not read."""
-        first, skipped = 0, 0
-        while first < len(self._group_rows) and skipped + self._group_rows[first] <= begin:
-            skipped += self._group_rows[first]
-            first += 1
-        groups = list(range(first, len(self._group_rows)))
-        if not groups:
-            return
-        spare = begin - skipped
-        for batch in file.iter_batches(
-            batch_size=rows, row_groups=groups, columns=list(self.form.columns), use_threads=False
-        ):
-            cut = min(spare, batch.num_rows)
-            spare -= cut
-            if cut < batch.num_rows:
-                yield batch.slice(cut)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.for_extra("converter", "pyarrow") from error
-    try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1024**2) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}", hint="the file may be truncated") from error
 
 
 def _even(batches: Iterator[Any], rows: int) -> Iterator[Any]:
@@ -105,26 +74,18 @@ def _stream(table: Any) -> bytes:
     return content
 
 
-def _columns(path: Path, schema: Any, wanted: Sequence[str], raw: TensorSpec) -> tuple[str, ...]:
-    """All columns that are wanted, or the one column of lists, whose lengths only reading tells."""
-    names = tuple(wanted or schema.names)
-    if len(names) == 1 and names[0] in schema.names and _is_list(schema.field(names[0]).type):
-        return names
-    return choose_columns(path, schema.names, wanted, raw)
+def _columns(file: ParquetFile, reading: Reading) -> tuple[Feature, ...]:
+    """The columns that are wanted, or the one column of lists, whose lengths only reading tells."""
+    names = reading.columns or file.columns
+    if not reading.features and len(names) == 1 and names[0] in file.columns and is_list(file.kind(names[0])):
+        return _checked(file, (Feature(name=names[0]),), inner=True)
+    return _checked(file, table_columns(file.path, file.columns, reading), inner=False)
 
 
-def _check_types(path: Path, schema: Any, columns: Sequence[str]) -> None:
-    import pyarrow as pa
-
-    for name in columns:
-        kind = schema.field(name).type
-        inner = kind.value_type if _is_list(kind) else kind
-        numeric = pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_boolean(inner)
-        if not numeric or (inner is not kind and len(columns) > 1):
-            raise DataError(f"{path}: column {name!r}: got type {kind}, expected numbers")
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+def _checked(file: ParquetFile, columns: tuple[Feature, ...], *, inner: bool) -> tuple[Feature, ...]:
+    for column in columns:
+        kind = file.kind(column.name)
+        value = kind.value_type if inner else kind
+        if not is_usable(value) or (is_text_type(value) and not column.categories):
+            raise DataError(f"{file.path}: column {column.name!r}: got type {kind}, expected numbers")
+    return columns

@@ -88,12 +88,12 @@ def test_an_answer_is_waited_for_and_not_for_ever() -> None:
 
 def test_a_file_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
     """Scores of a file with other tensors would mean nothing."""
-    from converter.predict.predicting import score_job
+    from converter.predict.predicting import reading, score_job
     from converter.predict.request import Request
 
     np.save(tmp_path / "data.npy", np.zeros((1, 2), np.float32))
     request = Request(released=released(), data=tmp_path / "data.npy", out=tmp_path / "out.csv")
-    job = score_job(request, open_source(request.data, request.released.manifest.inputs[0]))
+    job = score_job(request, open_source(request.data, reading(request)))
     session = SumSession(job)
     session.input = msgspec.structs.replace(session.input, dtype=DType.INT8, scale=0.5)
     with pytest.raises(ModelError, match="expected float32 of shape"):

@@ -98,7 +98,7 @@ def test_a_torn_line_is_no_finished_chunk(request_: Request) -> None:
 
 def test_a_bad_row_stops_and_is_named(request_: Request) -> None:
     """The row and the element are told, and nothing is written to the result."""
-    with pytest.raises(DataError, match=r"row 6, column element \[1\]: got nan") as caught:
+    with pytest.raises(DataError, match=r"row 6, column element \[1\]: got nothing") as caught:
         run(with_nan(request_))
     assert "got 1 rows that cannot be scored" in caught.value.message
     assert "--on-error skip" in caught.value.hint
@@ -117,8 +117,8 @@ def test_skipping_goes_on_where_stopping_ended(request_: Request) -> None:
     with Path(summary.skipped_list).open(newline="") as file:
         assert list(csv.reader(file)) == [
             ["row", "column", "reason"],
-            ["6", "element [1]", "got nan, expected a finite float32"],
-            ["9", "element [0]", "got nan, expected a finite float32"],
+            ["6", "element [1]", "got nothing, expected a number, for the preprocessing fills none in"],
+            ["9", "element [0]", "got nothing, expected a number, for the preprocessing fills none in"],
         ]
 
 
