@@ -42,6 +42,7 @@ MAX_PAIRS: Final = 400_000_000
 """Pairs of rows that are compared; with more, only some held-out rows are looked at."""
 BLOCK_ROWS: Final = 512
 BLOCK_NUMBERS: Final = 10_000_000
+"""Held-out rows are compared so many at a time that neither scores nor neighbours hold more numbers."""
 MAX_LISTED: Final = 20
 
 
@@ -183,7 +184,7 @@ def _neighbours(train_TD: Reals, query_QD: Reals, rng: np.random.Generator) -> t
         small_TD, small_QD = train_TD @ mix_DP, query_QD @ mix_DP
     squares_T = np.einsum("td,td->t", small_TD, small_TD)
     distances, places = [], []
-    block_rows = max(16, min(BLOCK_ROWS, BLOCK_NUMBERS // (REACH * train_TD.shape[1])))
+    block_rows = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // max(REACH * train_TD.shape[1], len(train_TD))))
     for start in range(0, len(query_QD), block_rows):
         block = slice(start, start + block_rows)
         score_QT = squares_T - 2.0 * (small_QD[block] @ small_TD.T)

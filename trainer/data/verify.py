@@ -48,9 +48,10 @@ def require_sound(anomalies: list[Anomaly], source: str) -> None:
         return
     lines = "".join(f"\n  {anomaly}" for anomaly in fatal[:MAX_NAMED])
     more = f"\n  and {len(fatal) - MAX_NAMED} more" if len(fatal) > MAX_NAMED else ""
+    option = " --allow-missing" if any(anomaly.kind == "missing" for anomaly in fatal) else ""
     raise DataError(
         f"{source}: got {len(fatal)} kinds of anomaly, expected none:{lines}{more}",
-        hint="mend the data; where they are right, correct the schema: edgeferry data schema --update",
+        hint=f"mend the data; where they are right, correct the schema: edgeferry data schema --update{option}",
     )
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 MAX_FEATURES: Final = 20
+MIN_NUMBERED: Final = 100
+"""With fewer rows whole numbers without a gap may be measured."""
 
 
 def feature_form(data: Dataset, schema: DataSchema) -> list[Anomaly]:
@@ -68,7 +70,9 @@ def feature_anomalies(data: Dataset, schema: DataSchema) -> list[Anomaly]:
     outside_VF = _outside(view, finite_VF, schema)
     if outside_VF.any():
         found += _named(list(_ranges(view, outside_VF, schema.features)))
-    return found + (_named(list(_constant(view))) if kind_of(data) is DataKind.TABLE else [])
+    if kind_of(data) is not DataKind.TABLE:
+        return found
+    return found + _named(list(_constant(view))) + _named(list(_identifiers(view)))
 
 
 def _missing(view: FeatureView, finite_VF: Mask | None, schema: DataSchema) -> list[Anomaly]:
@@ -157,6 +161,22 @@ def _constant(view: FeatureView) -> Iterator[Anomaly]:
         value = view.values_VF[0, index]
         words = f"{view.names[index]!r} is {value:g} in all rows: it tells a model nothing"
         yield Anomaly("constant", len(view.values_VF), words, fatal=False)
+
+
+def _identifiers(view: FeatureView) -> Iterator[Anomaly]:
+    """Whole numbers, no two alike and none left out: a number that rows were given, not something measured."""
+    count = len(view.values_VF)
+    if count < MIN_NUMBERED:
+        return
+    low_F, high_F = view.values_VF.min(axis=0).astype(np.float64), view.values_VF.max(axis=0).astype(np.float64)
+    for index in np.flatnonzero(high_F - low_F == count - 1):  # NaN compares false
+        values_V = view.values_VF[:, index].astype(np.float64)
+        if not view.categories[index] and np.array_equal(np.sort(values_V), np.arange(low_F[index], high_F[index] + 1)):
+            words = (
+                f"{view.names[index]!r} counts the rows from {low_F[index]:g} to {high_F[index]:g}: an identifier, "
+                "which new rows will not share; leave it out with [data] features"
+            )
+            yield Anomaly("identifier", count, words, fatal=False)
 
 
 def _named(found: list[Anomaly]) -> list[Anomaly]:

@@ -65,7 +65,8 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
     centre = share + Z_95**2 / (2 * count)
     half = Z_95 * math.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2))
     scale = 1 + Z_95**2 / count
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # it holds the share, whatever rounding does
 
 
 def _finite(scores_BK: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -150,11 +150,13 @@ def _accuracy_gate(judged: Judged, settings: ValidateSection) -> GateResult:
 def _baseline_gate(judged: Judged, settings: ValidateSection) -> GateResult:
     majority = int(np.bincount(judged.train_labels_B).argmax())
     baseline = float((judged.labels_B == majority).mean())
+    out_of_reach = baseline + settings.min_gain_over_baseline > 1.0
     return at_least(
         "min-gain-over-baseline",
         judged.evaluation.overall.accuracy - baseline,
         settings.min_gain_over_baseline,
-        f"always answering {judged.label_names[majority]!r} gives {baseline:.4f}",
+        f"always answering {judged.label_names[majority]!r} gives {baseline:.4f}"
+        + (f", so that no model gains more than {1.0 - baseline:.4f}" if out_of_reach else ""),
     )
 
 

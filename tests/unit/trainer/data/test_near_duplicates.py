@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.trainer_tables import make_table
+from trainer.data import near_duplicates
 from trainer.data.near_duplicates import find_near_duplicates
 from trainer.data.parts import Split
 
@@ -78,3 +80,18 @@ def test_too_little_to_judge_is_said() -> None:
     """With too few training rows nothing is claimed."""
     found = find_near_duplicates(make_table(24), halves(24), rng=np.random.default_rng(0))
     assert "not judged" in str(found)
+
+
+def test_memory_grows_with_the_rows_and_not_with_their_pairs() -> None:
+    """Twenty thousand training rows and five hundred others: ten million pairs, never at once."""
+    rng = np.random.default_rng(5)
+    data = rows_of(rng.normal(size=(20_500, 2)))
+    rows_I = np.arange(20_500)
+    parts = Split(train_I=rows_I[:20_000], validation_I=rows_I[:0], test_I=rows_I[20_000:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "BLOCK_NUMBERS", 200_000)
+        tracemalloc.start()
+        find_near_duplicates(data, parts, rng=rng)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak_bytes < 20_000_000

@@ -13,7 +13,7 @@ from fleet_contract.release import Feature
 from tests.fakes.trainer_projects import make_dataset
 from tests.fakes.trainer_tables import make_table, with_value
 from trainer.data.schema import infer_schema
-from trainer.data.verify import accepted, find_anomalies
+from trainer.data.verify import accepted, find_anomalies, require_sound
 
 
 def test_a_table_meets_the_schema_inferred_from_it() -> None:
@@ -121,3 +121,25 @@ def test_nobody_can_accept_data_of_another_form() -> None:
     schema = msgspec.structs.replace(infer_schema(data), shape=(4,), features=())
     with pytest.raises(DataError, match="shape"):
         accepted(find_anomalies(data, schema), "table", "ada: please")
+
+
+def test_a_column_that_counts_the_rows_is_told() -> None:
+    """Row numbers in any order, not a column with gaps, and not a category."""
+    data = make_table(240)
+    order_B = np.random.default_rng(0).permutation(240)
+    numbered = replace(data, inputs_B=data.inputs_B.copy())
+    numbered.inputs_B[:, 2] = 1000 + order_B
+    (told,) = find_anomalies(numbered, infer_schema(numbered))
+    assert (told.kind, told.fatal) == ("identifier", False)
+    assert "'length' counts the rows from 1000 to 1239" in told.words
+    numbered.inputs_B[7, 2] = 1000 + order_B[8]
+    assert find_anomalies(numbered, infer_schema(numbered)) == []
+
+
+def test_the_hint_for_missing_values_lets_them_through() -> None:
+    """An update without the option would refuse them again."""
+    data = make_table()
+    found = find_anomalies(with_value(data, 3, 0, np.nan), infer_schema(data))
+    with pytest.raises(DataError) as refused:
+        require_sound(found, "table")
+    assert str(refused.value.hint).endswith("--update --allow-missing")

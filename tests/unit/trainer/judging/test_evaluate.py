@@ -21,6 +21,14 @@ def test_wilson_agrees_with_scipy(successes: int, count: int) -> None:
     assert wilson_interval(successes, count) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+def test_the_interval_holds_the_share_in_every_bit() -> None:
+    """All right or all wrong is its own end of the interval: a page that draws the difference needs it not negative."""
+    for count in range(1, 400):
+        for successes in (0, 1, count - 1, count):
+            low, high = wilson_interval(successes, count)
+            assert 0.0 <= low <= successes / count <= high <= 1.0
+
+
 def test_accuracy_calibration_and_loss() -> None:
     """Three of four right; the bins of the confidences and the loss worked out by hand."""
     result = evaluate(SCORES, TRUTH, NAMES, NONE)

@@ -43,6 +43,13 @@ def failed(judged: Judged, settings: ValidateSection, paired: PairedTest | None 
     return names
 
 
+def test_a_gain_that_nobody_can_reach_is_told() -> None:
+    """Where 95 of 100 rows are of one class, 20 points cannot be gained."""
+    verdict = validate(judge(RIGHT_90, share=0.95), ValidateSection(min_accuracy=0.0, min_gain_over_baseline=0.2), None)
+    (detail,) = [gate.detail for gate in verdict.gates if gate.gate == "min-gain-over-baseline"]
+    assert detail.endswith("so that no model gains more than 0.0500")
+
+
 RIGHT_90 = np.arange(100) % 10 != 0
 
 
