@@ -141,6 +141,8 @@ class Lineage(Struct, frozen=True, kw_only=True):
     """Version that validation compared with; 0 for none."""
     data_override: str | UnsetType = UNSET
     """Who trained on data that fail their schema, why, and what was wrong with them; unset where nothing was."""
+    data_removed: dict[str, int] | UnsetType = UNSET
+    """Rows taken out because held-out rows are equal to them (`copies`) or all but equal (`near_duplicates`)."""
     resources: dict[str, float] | UnsetType = UNSET
     """What the training took: `wall_s`, `cpu_s`, `peak_memory_bytes` and, where the machine tells, `energy_j`."""
 

@@ -74,10 +74,12 @@ def schema(
     from trainer.data.check import infer_base
     from trainer.data.schema_diff import carry_over
 
-    inferred = infer_base(_read(loaded), allow_missing=allow_missing)
+    data = _read(loaded)
+    inferred = infer_base(data, allow_missing=allow_missing)
     new = inferred if reviewed is None else carry_over(reviewed, inferred)
     if update:
         _update(loaded, reviewed, new)
+        _tell_fatal(data, new)
     else:
         _print_schema(new)
 
@@ -147,6 +149,15 @@ def _update(project: Project, reviewed: DataSchema | None, new: DataSchema) -> N
     if words:
         write_schema(project.schema_path, new)
         typer.echo(f"wrote {project.schema_path}: review it and keep it under version control", err=True)
+
+
+def _tell_fatal(data: Dataset, schema: DataSchema) -> None:
+    """A schema says what data should be: those that it was inferred from may fail it, by gaps for instance."""
+    from trainer.data.verify import find_anomalies
+
+    for anomaly in find_anomalies(data, schema):
+        if anomaly.fatal:
+            typer.echo(f"these data do not meet it: {anomaly}", err=True)
 
 
 def _require_unremarkable(report: DataReport, data: Dataset) -> None:

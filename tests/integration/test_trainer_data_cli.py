@@ -16,8 +16,10 @@ from fleet_contract.errors import DataError, NotFoundError
 from tests.fakes.trainer_progress import RecordingProgress
 from tests.fakes.trainer_projects import LABELS, make_images, write_test_project
 from trainer.cli_data import app
+from trainer.data.parts import Removed
 from trainer.data.schema import read_schema
 from trainer.pages.data_html import DATA_REPORT_FILE, data_files
+from trainer.records.record import describe_lineage
 from trainer.stages import ingest, split_and_fit, verify
 
 if TYPE_CHECKING:
@@ -90,6 +92,27 @@ def test_an_update_tells_what_changes_and_keeps_decisions(project: Project) -> N
     assert "nothing changes" in call(project, "schema", "--update").stdout
 
 
+def test_an_update_says_where_the_data_fail_what_was_inferred_from_them(project: Project) -> None:
+    """A class of one row is in the schema, and the schema asks for three."""
+    images_B, labels_B = make_images(300)
+    labels_B[labels_B == 2] = 0
+    labels_B[1] = 2
+    np.savez(project.folder / "data.npz", inputs=images_B, labels=labels_B, label_names=np.asarray(LABELS))
+    result = call(project, "schema", "--update")
+    assert result.exit_code == 0
+    assert "these data do not meet it: class: 'high' has 1 rows, expected at least 3" in result.stderr
+
+
+def test_rows_of_one_class_are_data_to_mend(project: Project) -> None:
+    """Not a setting: the exit code says so."""
+    images_B, _ = make_images(300)
+    np.savez(
+        project.folder / "data.npz", inputs=images_B, labels=np.zeros(300, np.int64), label_names=np.asarray(["a"])
+    )
+    assert isinstance(call(project, "schema", "--update").exception, DataError)
+    assert not project.schema_path.exists()
+
+
 def test_verify_passes_sound_data_and_fails_others_by_name(project: Project) -> None:
     """The error counts the rows; the JSON form has them as well."""
     call(project, "schema", "--update")
@@ -139,6 +162,21 @@ def test_a_training_takes_failing_data_only_with_a_reason(project: Project) -> N
     verified = verify(project, data, progress, accept="ada: the sensor was renewed")
     assert verified.override.startswith("ada: the sensor was renewed (range: ")
     assert any("trains all the same" in remark for remark in progress.remarks)
+
+
+def test_what_was_taken_out_is_in_the_lineage(project: Project) -> None:
+    """Copies and near duplicates by their number; nothing where nothing was."""
+    images_B, labels_B = make_images(300)
+    images_B[200:] = images_B[:100]
+    np.savez(project.folder / "data.npz", inputs=images_B, labels=labels_B[np.r_[:200, :100]], label_names=LABELS)
+    progress = RecordingProgress()
+    data = ingest(project, None, progress)
+    prepared = split_and_fit(project, data, verify(project, data, progress).schema, progress)
+    lineage = describe_lineage(project, prepared, run_id="r", champion_version=0, retrain_request_id="")
+    assert lineage.data_removed == {"copies": prepared.removed.copies}
+    assert prepared.removed.copies > 20
+    assert Removed(near=3).figures() == {"near_duplicates": 3}
+    assert Removed().figures() == {}
 
 
 def test_a_training_keeps_the_page_unless_the_project_wants_none(project: Project) -> None:

@@ -46,5 +46,9 @@ class Removed:
     copies: int = 0
     near: int = 0
 
+    def figures(self) -> dict[str, int]:
+        """What lineage records; empty where nothing was taken out."""
+        return {name: count for name, count in (("copies", self.copies), ("near_duplicates", self.near)) if count}
+
 
 NOTHING_REMOVED: Final = Removed()

@@ -81,13 +81,12 @@ def infer_schema(data: Dataset, *, allow_missing: bool = False) -> DataSchema:
         allow_missing: let through as large a share of missing values as there is now; otherwise none.
 
     Raises:
-        ConfigError: fewer than two classes.
-        DataError: no rows.
+        DataError: no rows, or fewer than two classes.
     """
     if len(data) == 0:
         raise DataError(f"{data.source}: got no rows, expected some")
     if len(data.label_names) < 2:
-        raise ConfigError(f"{data.source}: got classes {list(data.label_names)}, expected at least two")
+        raise DataError(f"{data.source}: got classes {list(data.label_names)}, expected at least two")
     view = feature_view(data)
     finite_VF = np.isfinite(view.values_VF)
     low_F, high_F = _ranges(view, finite_VF)

@@ -48,11 +48,18 @@ def require_sound(anomalies: list[Anomaly], source: str) -> None:
         return
     lines = "".join(f"\n  {anomaly}" for anomaly in fatal[:MAX_NAMED])
     more = f"\n  and {len(fatal) - MAX_NAMED} more" if len(fatal) > MAX_NAMED else ""
-    option = " --allow-missing" if any(anomaly.kind == "missing" for anomaly in fatal) else ""
     raise DataError(
         f"{source}: got {len(fatal)} kinds of anomaly, expected none:{lines}{more}",
-        hint=f"mend the data; where they are right, correct the schema: edgeferry data schema --update{option}",
+        hint=_hint({anomaly.kind for anomaly in fatal}),
     )
+
+
+def _hint(kinds: set[str]) -> str:
+    """What helps; a schema that is inferred anew lets no missing values through unless it is asked to."""
+    if kinds <= {"class", "split"}:
+        return "give more rows of the class, or leave it out"
+    option = " --allow-missing" if "missing" in kinds else ""
+    return f"mend the data; where they are right, correct the schema: edgeferry data schema --update{option}"
 
 
 def accepted(anomalies: list[Anomaly], source: str, accept: str) -> str:

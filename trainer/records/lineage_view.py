@@ -89,6 +89,7 @@ def _origin(lineage: Lineage) -> tuple[Link, ...]:
                 "source": lineage.data_source,
                 "snapshot": lineage.data_snapshot_sha256,
                 "schema": lineage.schema_sha256,
+                **{f"rows taken out ({name})": str(count) for name, count in (lineage.data_removed or {}).items()},
                 **({"accepted in spite of anomalies": lineage.data_override} if lineage.data_override else {}),
             },
         ),

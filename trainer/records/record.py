@@ -63,6 +63,7 @@ def describe_lineage(
         retrain_request_id=retrain_request_id,
         champion_version=champion_version,
         data_override=data_override or msgspec.UNSET,
+        data_removed=prepared.removed.figures() or msgspec.UNSET,
         resources=usage.figures() if usage else msgspec.UNSET,
     )
 
