@@ -78,15 +78,15 @@ def train(
     require_passed(result)
 
 
-def runs(project: ProjectOption = Path(), *, as_json: JsonOption = False) -> None:
-    """List the project's runs with their figures and verdicts, newest first."""
+def runs(project: ProjectOption = Path(), *, every: bool = False, as_json: JsonOption = False) -> None:
+    """List the project's trainings, or every run, with their figures and verdicts, newest first."""
     import msgspec
 
     from trainer.project import load_project
     from trainer.records.tracking import list_runs
     from trainer.report import print_runs
 
-    found = list_runs(load_project(project))
+    found = list_runs(load_project(project), trainings_only=not every)
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     else:

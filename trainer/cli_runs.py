@@ -15,12 +15,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout."
 
 
 @app.callback()
-def runs(context: typer.Context, project: ProjectOption = Path(), *, as_json: JsonOption = False) -> None:
-    """List the project's runs with their figures and verdicts, newest first."""
+def runs(
+    context: typer.Context,
+    project: ProjectOption = Path(),
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Also searches and their trials.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the project's trainings with their figures and verdicts, newest first."""
     if context.invoked_subcommand is None:
         from trainer import cli
 
-        cli.runs(project, as_json=as_json)
+        cli.runs(project, every=every, as_json=as_json)
 
 
 @app.command()

@@ -67,7 +67,7 @@ def run(
     verified, prepared = _prepare(project, extra, progress, accept=accept_data, frozen=frozen)
     progress.stage("train")
     with tracked_run(project, name=f"{project.name} {now:%Y-%m-%d %H:%M:%S}") as tracked:
-        trained = train(project, prepared, progress, fresh=fresh)
+        trained = train(project, prepared, progress, fresh=fresh, tracked=tracked)
         progress.stage("evaluate")
         judged = judge(project, prepared, trained)
         progress.stage("validate")

@@ -15,6 +15,7 @@ from fleet_contract.names import NameStr
 from fleet_contract.release import Fraction
 from trainer.judging.gate_settings import CiSection, DirectionalSection, InvarianceSection, PolicySection
 from trainer.training.distribute import Strategy
+from trainer.training.precision import Precision
 from trainer.tuning.settings import TuneSection
 from trainer.wrangling.transform_settings import TransformSetting
 
@@ -102,9 +103,9 @@ class ModelSection(Struct, frozen=True, kw_only=True):
 class TrainSection(Struct, frozen=True, kw_only=True):
     """`[train]`: how to fit.
 
-    `early_stopping_patience` counts epochs without a better validation loss, 0 never stops early; `threads` 0 leaves it
-    to TensorFlow; `fleet_share` is the share of fleet samples in an epoch, reached by repeating each at most
-    `fleet_max_repeats` times, the rest being a replay of the base data.
+    `early_stopping_patience` counts epochs without a better validation loss, 0 never stops early; `fleet_share` is the
+    share of fleet samples in an epoch, reached by repeating each at most `fleet_max_repeats` times, the rest being a
+    replay of the base data.
     """
 
     epochs: Positive = 20
@@ -112,16 +113,16 @@ class TrainSection(Struct, frozen=True, kw_only=True):
     learning_rate: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.001
     early_stopping_patience: Count = 5
     seed: Seed = 0
-    threads: Count = 0
     fleet_share: Share = 0.5
     fleet_max_repeats: Positive = 10
     strategy: Strategy = Strategy.NONE
+    precision: Precision = Precision.FLOAT32
 
 
 class ResourcesSection(Struct, frozen=True, kw_only=True):
     """`[resources]`: what a run may take of the machine.
 
-    `threads` 0 takes `[train] threads`, and where that is 0 too what TensorFlow finds; `memory_mb` 0 sets no limit but
+    `threads` 0 leaves their number to TensorFlow; `memory_mb` 0 sets no limit but
     the machine's; `gpu` numbers those to use; `priority` is the nice value, 0 that of other programs, 19 the least.
     `oversize` starts a run although its estimate does not fit, and lets it go beyond `memory_mb`.
     """

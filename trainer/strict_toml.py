@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
+MOVED: Final = {"train.threads": "[resources] threads"}
+"""Keys of earlier versions, and where each is now."""
 
 
 def read_strict(path: Path, kind: type[T]) -> T:
@@ -98,5 +100,7 @@ def _check_table(table: dict[str, object], info: msgspec.inspect.StructType, sou
 def _unknown_key(key: str, known: list[str], source: str, path: str) -> ConfigError:
     where = f"section [{path}]" if path else "top level"
     nearest = difflib.get_close_matches(key, known, n=1)
+    if moved := MOVED.get(f"{path}.{key}"):
+        return ConfigError(f"{source}: {where}: unknown key {key!r}: it has moved", hint=f"write it as {moved}")
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(sorted(known))}"
     return ConfigError(f"{source}: {where}: unknown key {key!r}", hint=hint)

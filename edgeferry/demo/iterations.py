@@ -62,6 +62,8 @@ epochs = {recipe.epochs}
 batch_size = 64
 learning_rate = {recipe.learning_rate}
 seed = 7
+
+[resources]
 threads = 2
 
 [validate]

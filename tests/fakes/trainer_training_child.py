@@ -1,6 +1,7 @@
-"""Trains a project in a process of its own, for tests that kill it: `python -m ...trainer_training_child PROJECT OUT`.
+"""Trains projects in a process of its own, for tests that kill it: `python -m ...trainer_training_child PROJECT...`.
 
-Prints a line per remark and epoch; ends with the weights and the generators' states in the NPZ file OUT.
+Prints a line per remark and epoch; ends with the weights and the generators' states in PROJECT.npz. The first project's
+checkpoints are removed at the end, as when a candidate is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from trainer.progress import Silent
 from trainer.project import load_project
+from trainer.records.tracking import tracked_run
 from trainer.stages import ingest, split_and_fit, verify
 from trainer.training.train_stage import train
 
@@ -36,18 +38,21 @@ class Printing:
         print(f"remark {text}", flush=True)  # noqa: T201 - the parent reads it
 
 
-def main(folder: Path, out: Path, *options: str) -> None:
-    """Trains and writes; `--fresh` begins anew, `--forget` removes the checkpoints at the end."""
+def train_one(folder: Path, *, forget: bool) -> None:
+    """Trains, under a record of its own, and writes what came of it."""
     project = load_project(folder)
     data = ingest(project, None, Silent())
     verified = verify(project, data, Silent())
     prepared = split_and_fit(project, data, verified.schema, Silent())
-    trained = train(project, prepared, Printing(), fresh="--fresh" in options)
+    with tracked_run(project, name="child") as tracked:
+        trained = train(project, prepared, Printing(), tracked=tracked)
     arrays = [np.asarray(variable.numpy()) for variable in trained.model.variables]
-    np.savez(out, *arrays, figures=np.asarray([figures.get("val_loss", np.nan) for figures in trained.fit.epochs]))
-    if "--forget" in options:
+    figures = np.asarray([figures["val_loss"] for figures in trained.fit.epochs])
+    np.savez(folder.with_suffix(".npz"), *arrays, figures=figures)
+    if forget:
         trained.forget()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    for number, name in enumerate(sys.argv[1:]):
+        train_one(Path(name), forget=number == 0)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from tests.fakes.trainer_projects import write_test_project
+from trainer.project import load_project
+from trainer.records.tracking import list_runs
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 6
+EPOCHS = 5
 MODEL = """
 import keras
 
@@ -27,9 +29,9 @@ def build_model(input_shape, class_count, *, units=16):
 """
 
 
-def start(project: Path, out: Path, *options: str) -> subprocess.Popen[str]:
-    """A training in a process of its own, whose words the test reads."""
-    command = [sys.executable, "-m", "tests.fakes.trainer_training_child", str(project), str(out), *options]
+def start(*projects: Path) -> subprocess.Popen[str]:
+    """Trainings in a process of its own, whose words the test reads."""
+    command = [sys.executable, "-m", "tests.fakes.trainer_training_child", *map(str, projects)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -56,12 +58,18 @@ def kill_after(process: subprocess.Popen[str], epoch: int) -> list[str]:
     return lines
 
 
+@pytest.fixture(autouse=True)
+def _local_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are kept in the test's own projects."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 def write_project(folder: Path) -> Path:
     """A project whose network has state of every kind: weights, moving averages, a random generator."""
-    write_test_project(folder, rows=3000, epochs=EPOCHS)
+    write_test_project(folder, rows=1500, epochs=EPOCHS)
     (folder / "model.py").write_text(MODEL)
     text = (folder / "edgeferry.toml").read_text()
-    (folder / "edgeferry.toml").write_text(text.replace("batch_size = 32", "batch_size = 16"))
+    (folder / "edgeferry.toml").write_text(text.replace("batch_size = 32", "batch_size = 8"))
     return folder
 
 
@@ -72,23 +80,27 @@ def arrays_of(path: Path) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.f
 
 
 @pytest.mark.slow
-def test_a_training_killed_twice_ends_with_the_weights_of_one_never_killed(tmp_path: Path) -> None:
-    """Each start goes on after the last whole epoch, and every weight and generator is equal to the last bit."""
+def test_a_training_killed_twice_ends_as_one_run_with_the_weights_of_one_never_killed(tmp_path: Path) -> None:
+    """Each start goes on after the last whole epoch, and every weight and generator is equal to the last bit.
+
+    In the record a killed run is marked so by whoever looks next, and is the same run again once it goes on.
+    """
     killed, whole = write_project(tmp_path / "killed"), write_project(tmp_path / "whole")
-    undisturbed = start(whole, tmp_path / "whole.npz")
-    first = kill_after(start(killed, tmp_path / "killed.npz"), 1)
+    first = kill_after(start(killed), 1)
     assert not any("goes on" in line for line in first)
-    second = kill_after(start(killed, tmp_path / "killed.npz"), 4)
+    (record,) = list_runs(load_project(killed))
+    assert record.status == "KILLED"
+    second = kill_after(start(killed), 3)
     begun = next(line for line in second if "goes on" in line)
     done = int(begun.split("after epoch ")[1].split()[0])
     assert done in {1, 2}
     assert next(line for line in second if line.startswith("epoch")).startswith(f"epoch {done + 1} ")
-    last = finish(start(killed, tmp_path / "killed.npz", "--forget"))
-    assert "goes on after epoch" in last
-    finish(undisturbed)
+    last = finish(start(killed, whole))
+    assert last.count("goes on after epoch") == 1
     expected, got = arrays_of(tmp_path / "whole.npz"), arrays_of(tmp_path / "killed.npz")
     assert expected.keys() == got.keys()
     for name, array in expected.items():
         assert np.array_equal(array, got[name]), name
     assert list((killed / ".edgeferry" / "runs").iterdir()) == []
     assert len(list((whole / ".edgeferry" / "runs").glob("*/epoch-*"))) == 1
+    assert [(run.run_id, run.status) for run in list_runs(load_project(killed))] == [(record.run_id, "FINISHED")]

@@ -49,14 +49,15 @@ def compare_runs(first: RunRecord, second: RunRecord) -> RunComparison:
 
 
 def find_run(runs: Sequence[RunSummary], name: str) -> str:
-    """The id of the run that `name` means: an id, the start of one, or `latest`, `latest~1` for the one before it.
+    """The id of the run that `name` means: an id, the start of one, or `latest`, `latest~1` for trainings.
 
     Raises:
         NotFoundError: none or several do.
     """
     word, _, back = name.partition("~")
-    if word == "latest" and (back or "0").isdigit() and int(back or "0") < len(runs):
-        return runs[int(back or "0")].run_id
+    trainings = [run.run_id for run in runs if run.kind == "training"]
+    if word == "latest" and (back or "0").isdigit() and int(back or "0") < len(trainings):
+        return trainings[int(back or "0")]
     found = [run.run_id for run in runs if run.run_id.startswith(name)]
     if len(found) != 1:
         raise NotFoundError(

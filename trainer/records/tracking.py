@@ -12,12 +12,14 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from fleet_contract.codec import UtcTime
 from fleet_contract.errors import EdgeferryError, MissingExtraError, StorageError, UnreachableError
+from trainer.records.process_mark import is_gone, own_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,16 +29,18 @@ if TYPE_CHECKING:
 
 MAX_LISTED_RUNS: Final = 1000
 MAX_PARAM_CHARS: Final = 500
+_PROCESS: Final = "process"
 _NOT_IN_A_KEY: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
-    """A line of `edgeferry runs`. `passed` is None while there is no verdict."""
+    """A line of `edgeferry runs`. `kind` is training, trial or search; `passed` is None while there is no verdict."""
 
     run_id: str
     name: str
     started_at: UtcTime
     status: str
+    kind: str = "training"
     accuracy: float | None = None
     passed: bool | None = None
     data_source: str = ""
@@ -59,12 +63,30 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TrackedRun:
     """An open run; `run_id` is what lineage names."""
 
     client: Any
     run_id: str
+
+    def go_on(self, earlier_id: str) -> None:
+        """Makes this the run of that id, whose process was killed, so that one training is one run.
+
+        Nothing changes where the store does not know that run, or it is finished.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            earlier = self.client.get_run(earlier_id).info
+        except MlflowException:
+            return
+        if earlier_id == self.run_id or earlier.lifecycle_stage != "active" or earlier.status == "FINISHED":
+            return
+        self.client.update_run(earlier_id, status="RUNNING")
+        self.client.delete_run(self.run_id)
+        self.run_id = earlier_id
+        self.log(tags={_PROCESS: own_mark(), "error": ""})
 
     def log(
         self,
@@ -98,6 +120,8 @@ def _key(name: str) -> str:
 def tracked_run(project: Project, *, name: str) -> Iterator[TrackedRun]:
     """A run that ends FINISHED with the block, FAILED with an error in it, KILLED when it is interrupted.
 
+    Earlier runs whose processes are gone are marked KILLED.
+
     Raises:
         MissingExtraError: MLflow is not installed.
         StorageError: the local database cannot be written.
@@ -105,7 +129,10 @@ def tracked_run(project: Project, *, name: str) -> Iterator[TrackedRun]:
     """
     with _translated(project):
         client = _client(project)
-        run = TrackedRun(client, client.create_run(_experiment(client, project), run_name=name).info.run_id)
+        experiment = _experiment(client, project)
+        _end_gone(client, experiment)
+        tags = {_PROCESS: own_mark()}
+        run = TrackedRun(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
         try:
             yield run
         except Exception as error:
@@ -118,8 +145,10 @@ def tracked_run(project: Project, *, name: str) -> Iterator[TrackedRun]:
         client.set_terminated(run.run_id, "FINISHED")
 
 
-def list_runs(project: Project) -> list[RunSummary]:
+def list_runs(project: Project, *, trainings_only: bool = False) -> list[RunSummary]:
     """The project's runs, newest first, at most 1000; empty before the first.
+
+    A run whose process is gone is marked KILLED on the way.
 
     Raises:
         MissingExtraError: MLflow is not installed.
@@ -133,8 +162,28 @@ def list_runs(project: Project) -> list[RunSummary]:
         experiment = client.get_experiment_by_name(project.name)
         if experiment is None:
             return []
-        found = client.search_runs([experiment.experiment_id], max_results=MAX_LISTED_RUNS)
-        return [_summary(run) for run in found]
+        _end_gone(client, experiment.experiment_id)
+        runs = (_summary(run) for run in _all_runs(client, experiment.experiment_id))
+        wanted = (run for run in runs if run.kind == "training" or not trainings_only)
+        return list(islice(wanted, MAX_LISTED_RUNS))
+
+
+def _all_runs(client: Any, experiment: str, condition: str = "") -> Iterator[Any]:
+    """Every run that meets the condition, newest first, page by page."""
+    token = None
+    while True:
+        page = client.search_runs([experiment], condition, max_results=MAX_LISTED_RUNS, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _end_gone(client: Any, experiment: str) -> None:
+    """Marks runs as killed whose processes on this machine were, and could not say so."""
+    for run in list(_all_runs(client, experiment, "attributes.status = 'RUNNING'")):
+        if is_gone(run.data.tags.get(_PROCESS, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def read_run(project: Project, run_id: str) -> RunRecord:
@@ -170,6 +219,7 @@ def _summary(run: Any) -> RunSummary:
         name=run.info.run_name or "",
         started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
         status=run.info.status,
+        kind="trial" if "trial" in tags else "search" if "study" in tags else "training",
         accuracy=run.data.metrics.get("test.accuracy"),
         passed={"passed": True, "failed": False}.get(tags.get("verdict", "")),
         data_source=tags.get("data_source", ""),

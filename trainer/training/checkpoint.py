@@ -27,7 +27,7 @@ import numpy as np
 
 from fleet_contract.codec import encode
 from fleet_contract.errors import ConflictError, StorageError
-from fleet_files.durable import cannot_write, make_folder, new_folder
+from fleet_files.durable import cannot_write, make_folder, new_folder, write_file
 from trainer.training.early_stopping import Watch
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ KEY_CHARS: Final = 32
 MAX_UNFINISHED_RUNS: Final = 5
 _EPOCH_PREFIX: Final = "epoch-"
 _STATE_FILE: Final = "state.npz"
+_RECORD_FILE: Final = "run-id"
 _UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -92,6 +93,18 @@ class RunFolder:
         if self._newest is not None:
             shutil.rmtree(self._newest, ignore_errors=True)
         self._newest = target
+
+    def recorded_as(self, run_id: str) -> str:
+        """The id of the run record that this training began under; `run_id` when it begins now.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        path = self.folder / _RECORD_FILE
+        if any(self.folder.glob(f"{_EPOCH_PREFIX}*")) and path.is_file():
+            return path.read_text().strip()
+        write_file(path, run_id.encode())
+        return run_id
 
     def forget(self) -> None:
         """Removes the run's checkpoints; the run is over."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import numpy as np
 
-from fleet_contract.errors import ConfigError
+from fleet_contract.errors import ConfigError, UnreachableError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -107,6 +107,18 @@ class Distribution:
     def replicas(self) -> int:
         """How many devices share a batch, over all workers."""
         return int(self.strategy.num_replicas_in_sync)
+
+    def lost_worker(self, error: Exception) -> UnreachableError | None:
+        """The error in our words when it says that another worker went away; None when it says anything else."""
+        import tensorflow as tf
+
+        gone = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+        if self.cluster.workers == 1 or not isinstance(error, gone):
+            return None
+        return UnreachableError(
+            f"training: a worker of {self.cluster.workers} went away: {str(error).splitlines()[0]}",
+            hint="start all workers again: they go on from the chief's last checkpoint",
+        )
 
     def share(self, batches: Any) -> Any:
         """The dataset of this worker's shares of `batches`."""

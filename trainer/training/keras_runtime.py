@@ -58,7 +58,7 @@ def prepare(*, seed: int, threads: int, gpu: Gpu = "auto") -> Any:
             threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
         raise ConfigError(
-            f"[train] threads: got {threads}, expected what this process started with: {error}",
+            f"[resources] threads: got {threads}, expected what this process started with: {error}",
             hint="one process trains with one number of threads; start another process",
         ) from error
     _show_gpus(tf, gpu)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOFTMAX_TOLERANCE = 1e-3
+HALF_TOLERANCE = 2e-2
+"""For sums of numbers with 16 bits, of which bfloat16 keeps eight for the digits."""
 
 
 def load_builder(path: Path) -> Callable[..., Any]:
@@ -63,7 +65,9 @@ def _check_scores(scores_BK: np.ndarray[Any, Any], class_count: int, path: Path)
         raise ModelError(
             f"{path}: build_model: got output {list(scores_BK.shape)} for a batch of 2, expected {[2, class_count]}"
         )
-    if not np.allclose(scores_BK.sum(axis=1), 1.0, atol=SOFTMAX_TOLERANCE) or float(scores_BK.min()) < 0.0:
+    tolerance = SOFTMAX_TOLERANCE if scores_BK.dtype.itemsize > 2 else HALF_TOLERANCE
+    scores_BK = scores_BK.astype(np.float32)
+    if not np.allclose(scores_BK.sum(axis=1), 1.0, atol=tolerance) or float(scores_BK.min()) < 0.0:
         raise ModelError(
             f"{path}: build_model: got rows that sum to {float(scores_BK.sum(axis=1)[0]):g}, expected probabilities",
             hint='end the model with Dense(class_count, activation="softmax")',

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ COPIES_OF_ACTIVATIONS: Final = 2
 """Values and their gradients."""
 RUNTIME_BYTES: Final = 256 * MIB
 """What TensorFlow takes for itself once it trains."""
+WATCH_EVERY_S: Final = 0.5
 NO_CGROUP_LIMIT_BYTES: Final = 1 << 60
 
 
@@ -166,6 +167,27 @@ def require_within(memory_mb: int, used_bytes: int) -> None:
             f"training takes {_mib(used_bytes)}, expected at most [resources] memory_mb = {memory_mb}",
             hint="raise memory_mb and train again: it goes on where it stopped",
         )
+
+
+@dataclass(slots=True)
+class MemoryWatch:
+    """Looks at the memory of this process when it is called, which costs nothing more often than twice a second."""
+
+    memory_mb: int
+    read_bytes: Callable[[], int] = own_memory_bytes
+    clock_s: Callable[[], float] = time.monotonic
+    _next_s: float = field(default=0.0, init=False)
+
+    def __call__(self) -> None:
+        """Passes while the process keeps to its `memory_mb` (0: no limit).
+
+        Raises:
+            ConfigError: it does not; its checkpoint is kept.
+        """
+        if not self.memory_mb or (now_s := self.clock_s()) < self._next_s:
+            return
+        self._next_s = now_s + WATCH_EVERY_S
+        require_within(self.memory_mb, self.read_bytes())
 
 
 def take_place(settings: ResourcesSection, *, set_priority: Callable[[int, int, int], None] = os.setpriority) -> None:

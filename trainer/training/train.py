@@ -57,14 +57,17 @@ def fit_model(
     progress: Progress,
     distribution: Distribution,
     run: RunFolder | None = None,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> Fit:
     """Trains `model` in place and leaves it with the weights of the epoch of least validation loss.
 
     `model` was made in the distribution's scope. `run` holds the checkpoints of this very training; None keeps none.
+    What `after_batch` raises stops the training.
 
     Raises:
         ModelError: Keras cannot train it.
         StorageError: a checkpoint cannot be read or written.
+        UnreachableError: another worker went away.
     """
     try:
         with distribution.scope():
@@ -75,11 +78,11 @@ def fit_model(
                 jit_compile=False,
             )
         build_state(model, distribution, (train.inputs_B[:1], train.labels_B[:1]))
-        return _Training(model, distribution, settings, progress, run).fit(train, validation)
+        return _Training(model, distribution, settings, progress, run, after_batch).fit(train, validation)
     except EdgeferryError:
         raise
     except Exception as error:  # Keras and the user's layers may raise anything
-        raise ModelError(
+        raise distribution.lost_worker(error) or ModelError(
             f"training: got {type(error).__name__}: {error}, expected a model that can be fitted"
         ) from error
 
@@ -93,6 +96,7 @@ class _Training:
     settings: TrainSection
     progress: Progress
     run: RunFolder | None
+    after_batch: Callable[[], None]
     watch: Watch = Watch()  # noqa: RUF009 - frozen
     epochs: tuple[dict[str, float], ...] = ()
     best: Arrays | None = None
@@ -121,6 +125,7 @@ class _Training:
         self.model.reset_metrics()
         for batch in batches:
             step(batch)
+            self.after_batch()
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
 
     def _after_epoch(self, figures: dict[str, float]) -> None:

@@ -16,17 +16,17 @@ from trainer.training.checkpoint import open_run, run_key
 from trainer.training.distribute import join
 from trainer.training.keras_runtime import prepare
 from trainer.training.model_file import build_model
-from trainer.training.resources import estimate_need, find_room, own_memory_bytes, require_room, require_within
+from trainer.training.precision import Precision, computing_in
+from trainer.training.resources import MemoryWatch, estimate_need, find_room, require_room
 from trainer.training.train import fit_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from trainer.data.dataset import Indices
     from trainer.progress import Progress
     from trainer.project import Project
-    from trainer.settings import ResourcesSection
+    from trainer.records.tracking import TrackedRun
     from trainer.stages import Prepared
     from trainer.training.checkpoint import RunFolder
     from trainer.training.distribute import Distribution
@@ -48,7 +48,13 @@ class Trained:
 
 
 def train(
-    project: Project, prepared: Prepared, progress: Progress, *, fresh: bool = False, keep_checkpoints: bool = True
+    project: Project,
+    prepared: Prepared,
+    progress: Progress,
+    *,
+    fresh: bool = False,
+    keep_checkpoints: bool = True,
+    tracked: TrackedRun | None = None,
 ) -> Trained:
     """Builds the user's model and fits it, going on where an interrupted run of the very same training stopped.
 
@@ -58,6 +64,7 @@ def train(
         progress: hears of epochs, and of a run that goes on; what it raises stops the run.
         fresh: begins anew whatever checkpoint there is.
         keep_checkpoints: False for a training that is not worth going on with, such as a trial.
+        tracked: the record of the run, which becomes that of the interrupted run where this one goes on with it.
 
     Raises:
         ConfigError: it does not fit into memory, or a setting asks for what the machine does not have.
@@ -65,33 +72,42 @@ def train(
         ModelError: the model cannot be built or fitted.
         StorageError: a checkpoint cannot be read or written.
     """
-    settings = project.settings.train
-    resources = project.settings.resources
-    keras = prepare(seed=settings.seed, threads=resources.threads or settings.threads, gpu=resources.gpu)
+    settings, resources = project.settings.train, project.settings.resources
+    keras = prepare(seed=settings.seed, threads=resources.threads, gpu=resources.gpu)
     distribution = join(settings.strategy, os.environ.get("TF_CONFIG", ""))
     if distribution.spread:
         workers = distribution.cluster.workers
         progress.remark(f"{settings.strategy}: {distribution.replicas} replicas on {workers} workers")
-    with distribution.scope():
+    with distribution.scope(), computing_in(settings.precision):
         model = _build(project, prepared)
     epoch_I = _epoch_rows(project, prepared)
-    row_count = len(epoch_I) + len(prepared.parts.validation_I)
-    need = estimate_need(model, row_count=row_count, input_shape=prepared.model_shape, batch_size=settings.batch_size)
-    warning = require_room(need, find_room(resources.memory_mb), oversize=resources.oversize)
-    if warning:
-        progress.remark(warning)
+    _require_room(project, prepared, model, len(epoch_I), progress)
     with _run(project, prepared, epoch_I, distribution, fresh=fresh) if keep_checkpoints else nullcontext() as run:
+        if tracked is not None and run is not None and run.writes:
+            tracked.go_on(run.recorded_as(tracked.run_id))
         fit = fit_model(
             keras,
             model,
             train=prepared.inputs(epoch_I),
             validation=prepared.inputs(prepared.parts.validation_I),
             settings=settings,
-            progress=_Watched(progress, resources),
+            progress=progress,
             distribution=distribution,
             run=run,
+            after_batch=MemoryWatch(0 if resources.oversize else resources.memory_mb),
         )
-    return Trained(_alone(model, project, prepared) if distribution.spread else model, fit, run)
+    plain = not distribution.spread and settings.precision is Precision.FLOAT32
+    return Trained(model if plain else _alone(model, project, prepared), fit, run)
+
+
+def _require_room(project: Project, prepared: Prepared, model: Any, epoch_rows: int, progress: Progress) -> None:
+    """Passes, with a remark if need be, when the training may start with the memory that there is."""
+    resources, batch_size = project.settings.resources, project.settings.train.batch_size
+    row_count = epoch_rows + len(prepared.parts.validation_I)
+    need = estimate_need(model, row_count=row_count, input_shape=prepared.model_shape, batch_size=batch_size)
+    warning = require_room(need, find_room(resources.memory_mb), oversize=resources.oversize)
+    if warning:
+        progress.remark(warning)
 
 
 def _build(project: Project, prepared: Prepared) -> Any:
@@ -104,7 +120,7 @@ def _build(project: Project, prepared: Prepared) -> Any:
 
 
 def _alone(model: Any, project: Project, prepared: Prepared) -> Any:
-    """The same network outside of any strategy, as every later stage expects it."""
+    """The same network in float32 and outside of any strategy, as every later stage expects it."""
     alone = _build(project, prepared)
     alone.set_weights(model.get_weights())
     return alone
@@ -137,22 +153,3 @@ def _run(
     }
     key = run_key(decides, code_folder=project.model_path.parent, arrays=(epoch_I, prepared.parts.validation_I))
     return open_run(project.state_folder / "runs", key, fresh=fresh, writes=distribution.cluster.is_chief)
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A progress that also looks at the memory after each epoch."""
-
-    progress: Progress
-    resources: ResourcesSection
-
-    def stage(self, name: str) -> None:
-        self.progress.stage(name)
-
-    def epoch(self, done: int, total: int, figures: Mapping[str, float]) -> None:
-        self.progress.epoch(done, total, figures)
-        if self.resources.memory_mb and not self.resources.oversize:
-            require_within(self.resources.memory_mb, own_memory_bytes())
-
-    def remark(self, text: str) -> None:
-        self.progress.remark(text)

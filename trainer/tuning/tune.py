@@ -118,7 +118,7 @@ def require_result(view: StudyView) -> None:
         failed = sum(trial.state == "fail" for trial in view.trials)
         raise ModelError(
             f"study {view.name}: got {failed} failed of {len(view.trials)} trials and none that completed",
-            hint="`edgeferry train` shows why the model does not train; `edgeferry runs` lists the trials",
+            hint="`edgeferry train` shows why the model does not train; `edgeferry runs --all` lists the trials",
         )
 
 

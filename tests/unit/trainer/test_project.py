@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BAD_LINES = {
     "an unknown key names the nearest": ("epochs = 6", "epoch = 6", "section [train]: unknown key 'epoch'", "'epochs'"),
     "an unknown section names the nearest": ("[validate]", "[validation]", "unknown key 'validation'", "'validate'"),
+    "a key that has moved": ("epochs = 6", "threads = 2", "[train]: unknown key 'threads'", "[resources] threads"),
     "an unknown key of a transform": (
         '{ kind = "standardize" }',
         '{ kind = "scale", factr = 1.0 }',

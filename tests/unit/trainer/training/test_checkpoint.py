@@ -64,6 +64,19 @@ def test_fresh_begins_anew(tmp_path: Path) -> None:
         assert run.latest() is None
 
 
+def test_a_run_that_goes_on_knows_the_record_it_began_under(tmp_path: Path) -> None:
+    """Without a checkpoint nothing goes on, and the newest record counts."""
+    with open_run(tmp_path, "key") as run:
+        assert run.recorded_as("first") == "first"
+    with open_run(tmp_path, "key") as run:
+        assert run.recorded_as("second") == "second"
+        run.keep(make_checkpoint(1))
+    with open_run(tmp_path, "key") as run:
+        assert run.recorded_as("third") == "second"
+    with open_run(tmp_path, "key", fresh=True) as run:
+        assert run.recorded_as("fourth") == "fourth"
+
+
 def test_a_write_that_was_cut_off_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
     """Half an epoch's folder, under its other name, is swept away and never read."""
     with open_run(tmp_path, "key") as run:

@@ -13,6 +13,7 @@ from trainer.settings import ResourcesSection
 from trainer.training.resources import (
     MIB,
     RUNTIME_BYTES,
+    MemoryWatch,
     Meter,
     Need,
     Room,
@@ -119,6 +120,26 @@ def test_going_beyond_the_limit_ends_a_run() -> None:
     require_within(100, 100 * MIB)
     with pytest.raises(ConfigError, match=r"takes 101 MiB, expected at most .* memory_mb = 100"):
         require_within(100, 101 * MIB)
+
+
+def test_the_memory_is_looked_at_within_an_epoch_and_not_at_every_batch() -> None:
+    """After half a second it is read again; 0 never reads it."""
+    read_at: list[float] = []
+    now = [10.0]
+
+    def read_bytes() -> int:
+        read_at.append(now[0])
+        return 100 * MIB if now[0] < 11 else 101 * MIB
+
+    watch = MemoryWatch(100, read_bytes, lambda: now[0])
+    for now[0] in (10.0, 10.2, 10.4, 10.6):
+        watch()
+    assert read_at == [10.0, 10.6]
+    MemoryWatch(0, read_bytes, lambda: now[0])()
+    assert len(read_at) == 2
+    now[0] = 11.1
+    with pytest.raises(ConfigError, match="memory_mb = 100"):
+        watch()
 
 
 def test_the_priority_is_only_ever_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
