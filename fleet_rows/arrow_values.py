@@ -49,14 +49,26 @@ def numbers(array_B: Any) -> NDArray[np.float64]:
         ValueError: text that is not a number.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     try:
-        real_B = pc.cast(_trimmed(array_B) if is_text(array_B) else plain(array_B), pa.float64(), safe=False)
+        real_B = _reals(array_B)
     except pa.ArrowInvalid as error:
         raise ValueError(str(error)) from error
     values_B: NDArray[np.float64] = real_B.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
     return values_B
+
+
+def _reals(array_B: Any) -> Any:
+    """Trimming costs more than reading, so text is trimmed only where it must be."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return pc.cast(plain(array_B), pa.float64(), safe=False)
+    except pa.ArrowInvalid:
+        if not is_text(array_B):
+            raise
+        return pc.cast(_trimmed(array_B), pa.float64(), safe=False)
 
 
 def number_mask(array_B: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -35,10 +35,10 @@ def table_columns(count: int = 60) -> dict[str, list[Any]]:
     }
 
 
-def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> Path:
+def write_csv(path: Path, columns: Mapping[str, Sequence[Any]], *, separator: str = ",") -> Path:
     """Writes the columns with a header."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, delimiter=separator, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
     return path

@@ -14,7 +14,8 @@ import pytest
 from converter.predict.predicting import MAX_CHUNK_ROWS, chunk_rows, predict
 from converter.predict.request import OnError, Request, Summary
 from fleet_contract.errors import ConfigError, ConflictError, DataError, ModelError
-from fleet_contract.preprocessing import StandardizeEach
+from fleet_contract.preprocessing import Impute, StandardizeEach
+from fleet_contract.release import Feature
 from tests.fakes.converter_predict import InProcessEngine, SilentProgress, released
 
 if TYPE_CHECKING:
@@ -138,6 +139,50 @@ def test_a_row_without_a_finite_input_is_named(request_: Request) -> None:
     steps = (StandardizeEach(epsilon=0.0),)
     with pytest.raises(DataError, match="row 3: got no finite value after preprocessing"):
         run(replace(request_, released=released(preprocessing=steps)))
+
+
+def test_a_missing_value_costs_a_row_only_where_no_step_fills_it(request_: Request) -> None:
+    """Of two that are missing, the one that is needed is named."""
+    data = request_.data.with_suffix(".csv")
+    data.write_text("label,b,a\nyes,1,\nno,,\nno,2,2\nno,,3\n")
+    steps = (Impute(values=(7.0,), columns=(0,)),)
+    table = released(preprocessing=steps, features=(Feature(name="a"), Feature(name="b")))
+    summary = run(replace(request_, released=table, data=data, on_error=OnError.SKIP, all_scores=True))
+    words = "got nothing, expected a number, for the preprocessing fills none in"
+    assert [(row.key, row.column, row.reason) for row in summary.skipped] == [("1", "b", words), ("3", "b", words)]
+    assert pq.read_table(request_.out).to_pydict()["score_yes"] == [8, None, 4, None]
+
+
+def write_files(folder: Path) -> Path:
+    """COUNT rows in two files, with a word among the numbers of the second."""
+    folder.mkdir()
+    lines = [f"{row},{row / 2}\n" for row in range(COUNT)]
+    lines[20] = "20,twenty\n"
+    for name, part in (("a.csv", lines[:9]), ("b.csv", lines[9:])):
+        (folder / name).write_text("a,b\n" + "".join(part))
+    return folder
+
+
+def test_a_fault_in_one_of_several_files_is_named_by_file_and_row(request_: Request, tmp_path: Path) -> None:
+    """The result's row number alone would have to be counted out."""
+    request = replace(request_, data=write_files(tmp_path / "files"))
+    with pytest.raises(DataError, match=r"row 20, column b: b\.csv row 11: got 'twenty', expected a number"):
+        run(request)
+
+
+@pytest.mark.parametrize("fail_at", [2, 3, 5])
+def test_several_files_go_on_where_they_were_interrupted(request_: Request, tmp_path: Path, fail_at: int) -> None:
+    """Within a file and between two; the result has the same bytes, and its rows are numbered through."""
+    request = replace(request_, data=write_files(tmp_path / "files"), on_error=OnError.SKIP)
+    run(request)
+    broken = replace(request, out=request.out.with_name("broken.parquet"))
+    with pytest.raises(ModelError):
+        run(broken, InProcessEngine(fail_at=fail_at))
+    again = InProcessEngine()
+    run(broken, again)
+    assert again.scored == list(range(fail_at, 7))
+    assert broken.out.read_bytes() == request.out.read_bytes()
+    assert pq.read_table(request.out).to_pydict()["row"] == list(range(COUNT))
 
 
 def test_a_release_without_labels_gives_its_numbers(request_: Request) -> None:
