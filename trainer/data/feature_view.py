@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.data.dataset import Dataset
+
+
+CHUNK_VALUES: Final = 100_000
+"""So many, turned feature by feature, stay in the processor's cache while they are gone through."""
 
 
 class DataKind(StrEnum):
@@ -63,3 +67,12 @@ def feature_view(data: Dataset) -> FeatureView:
     named = [feature.name for feature in data.features] or [f"{word} {index}" for index in range(features)]
     categories = [feature.categories for feature in data.features] or [()] * features
     return FeatureView(tuple(named), tuple(categories), values_VF, len(values_VF) // max(1, count))
+
+
+def extremes(values_VF: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest value of each feature, NaN where one is NaN; there is at least one value of each."""
+    step = max(1, CHUNK_VALUES // max(1, values_VF.shape[1]))
+    chunks = (np.ascontiguousarray(values_VF[start : start + step].T) for start in range(0, len(values_VF), step))
+    bounds = [(chunk_FV.min(axis=1), chunk_FV.max(axis=1)) for chunk_FV in chunks]
+    low_F, high_F = np.min([low for low, _ in bounds], axis=0), np.max([high for _, high in bounds], axis=0)
+    return low_F.astype(np.float64), high_F.astype(np.float64)

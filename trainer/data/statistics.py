@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from trainer.data.equal_rows import first_equal_rows
-from trainer.data.feature_view import DataKind, feature_view, kind_of
+from trainer.data.feature_view import CHUNK_VALUES, DataKind, feature_view, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     Values = NDArray[Any]
 
 SAMPLED_VALUES: Final = 1_000_000
-CHUNK_VALUES: Final = 100_000
-"""So many, feature by feature, stay in the processor's cache while they are summed up."""
 FEATURES_AT_ONCE: Final = 16
 HISTOGRAM_BINS: Final = 24
 QUANTILES: Final = (0.01, 0.25, 0.5, 0.75, 0.99)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from trainer.data.anomaly import Anomaly, examples
-from trainer.data.feature_view import DataKind, feature_view, kind_of
+from trainer.data.feature_view import DataKind, extremes, feature_view, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trainer.data.schema import DataSchema, FeatureSchema
 
     Mask = NDArray[np.bool_]
+    Reals = NDArray[np.float64]
 
 MAX_FEATURES: Final = 20
 MIN_NUMBERED: Final = 100
@@ -63,16 +64,16 @@ def _vocabularies(view: FeatureView, schema: DataSchema, count: int) -> Iterator
 def feature_anomalies(data: Dataset, schema: DataSchema) -> list[Anomaly]:
     """Values that are missing, out of range or not codes, and features that say nothing."""
     view = feature_view(data)
-    finite_VF = np.isfinite(view.values_VF) if view.values_VF.dtype.kind == "f" else None
+    low_F, high_F = extremes(view.values_VF)
+    whole = bool((np.isfinite(low_F) & np.isfinite(high_F)).all())
+    finite_VF = None if whole else np.isfinite(view.values_VF)
     found = _missing(view, finite_VF, schema)
     if not schema.features:
-        return found + _global_range(view, finite_VF, schema)
-    outside_VF = _outside(view, finite_VF, schema)
-    if outside_VF.any():
-        found += _named(list(_ranges(view, outside_VF, schema.features)))
+        return found + _global_range(view, finite_VF, schema, float(low_F.min()), float(high_F.max()))
+    found += _named(list(_ranges(view, low_F, high_F, schema.features)))
     if kind_of(data) is not DataKind.TABLE:
         return found
-    return found + _named(list(_constant(view))) + _named(list(_identifiers(view)))
+    return found + _named(list(_constant(view, low_F, high_F))) + _named(list(_identifiers(view, low_F, high_F)))
 
 
 def _missing(view: FeatureView, finite_VF: Mask | None, schema: DataSchema) -> list[Anomaly]:
@@ -112,8 +113,9 @@ def _any_feature(mask_BF: Mask) -> Mask:
     return np.asarray(mask_BF.any(axis=1), np.bool_)
 
 
-def _global_range(view: FeatureView, finite_VF: Mask | None, schema: DataSchema) -> list[Anomaly]:
-    low, high = view.values_VF.min(), view.values_VF.max()
+def _global_range(
+    view: FeatureView, finite_VF: Mask | None, schema: DataSchema, low: float, high: float
+) -> list[Anomaly]:
     if low >= schema.low and high <= schema.high:  # NaN compares false and so is looked at
         return []
     with np.errstate(invalid="ignore"):
@@ -128,50 +130,49 @@ def _global_range(view: FeatureView, finite_VF: Mask | None, schema: DataSchema)
     return [Anomaly("range", int(outside_B.sum()), words, examples(outside_B))]
 
 
-def _outside(view: FeatureView, finite_VF: Mask | None, schema: DataSchema) -> Mask:
-    low_F = np.asarray([feature.low for feature in schema.features])
-    high_F = np.asarray([feature.high for feature in schema.features])
-    with np.errstate(invalid="ignore"):
-        outside_VF: Mask = (view.values_VF < low_F) | (view.values_VF > high_F)
-    for index, feature in enumerate(schema.features):
-        if feature.categories:
-            outside_VF[:, index] |= view.values_VF[:, index] != np.rint(view.values_VF[:, index])
-    return outside_VF if finite_VF is None else outside_VF & finite_VF
-
-
-def _ranges(view: FeatureView, outside_VF: Mask, features: tuple[FeatureSchema, ...]) -> Iterator[Anomaly]:
-    outside_BF = view.rows_with(outside_VF)
-    for index in np.flatnonzero(outside_VF.any(axis=0)):
-        feature = features[index]
-        value = view.values_VF[outside_VF[:, index], index][0]
-        count = int(outside_BF[:, index].sum())
+def _ranges(view: FeatureView, low_F: Reals, high_F: Reals, features: tuple[FeatureSchema, ...]) -> Iterator[Anomaly]:
+    for index, feature in enumerate(features):
+        if not feature.categories and feature.low <= low_F[index] and high_F[index] <= feature.high:
+            continue  # NaN compares false and so is looked at
+        values_V = view.values_VF[:, index].astype(np.float64)
+        outside_V = _outside(values_V, feature)
+        if not outside_V.any():
+            continue
+        outside_B = view.rows_with(outside_V[:, None])[:, 0]
         expected = (
             f"that are no codes of its {len(feature.categories)} categories"
             if feature.categories
             else f"outside [{feature.low:g}, {feature.high:g}]"
         )
+        count, value = int(outside_B.sum()), values_V[outside_V][0]
         words = f"{feature.name!r}: {count} rows hold values {expected}, for instance {value:g}"
-        yield Anomaly("range", count, words, examples(outside_BF[:, index]))
+        yield Anomaly("range", count, words, examples(outside_B))
 
 
-def _constant(view: FeatureView) -> Iterator[Anomaly]:
+def _outside(values_V: Reals, feature: FeatureSchema) -> Mask:
+    """Which values are out of range or no codes; what is not finite is missing instead."""
+    outside_V = (values_V < feature.low) | (values_V > feature.high)
+    if feature.categories:
+        outside_V |= values_V != np.rint(values_V)
+    return np.asarray(outside_V & np.isfinite(values_V), np.bool_)
+
+
+def _constant(view: FeatureView, low_F: Reals, high_F: Reals) -> Iterator[Anomaly]:
     if len(view.values_VF) < 2:
         return
-    for index in np.flatnonzero((view.values_VF == view.values_VF[0]).all(axis=0)):
-        value = view.values_VF[0, index]
-        words = f"{view.names[index]!r} is {value:g} in all rows: it tells a model nothing"
+    for index in np.flatnonzero(low_F == high_F):
+        words = f"{view.names[index]!r} is {low_F[index]:g} in all rows: it tells a model nothing"
         yield Anomaly("constant", len(view.values_VF), words, fatal=False)
 
 
-def _identifiers(view: FeatureView) -> Iterator[Anomaly]:
+def _identifiers(view: FeatureView, low_F: Reals, high_F: Reals) -> Iterator[Anomaly]:
     """Whole numbers, no two alike and none left out: a number that rows were given, not something measured."""
     count = len(view.values_VF)
     if count < MIN_NUMBERED:
         return
-    low_F, high_F = view.values_VF.min(axis=0).astype(np.float64), view.values_VF.max(axis=0).astype(np.float64)
-    for index in np.flatnonzero(high_F - low_F == count - 1):  # NaN compares false
-        values_V = view.values_VF[:, index].astype(np.float64)
-        if not view.categories[index] and np.array_equal(np.sort(values_V), np.arange(low_F[index], high_F[index] + 1)):
+    for index in np.flatnonzero(high_F == low_F + (count - 1)):
+        values_V = np.sort(view.values_VF[:, index].astype(np.float64))
+        if not view.categories[index] and np.array_equal(values_V, low_F[index] + np.arange(count)):
             words = (
                 f"{view.names[index]!r} counts the rows from {low_F[index]:g} to {high_F[index]:g}: an identifier, "
                 "which new rows will not share; leave it out with [data] features"
