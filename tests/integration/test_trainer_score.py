@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +13,7 @@ from fleet_contract.codec import decode, encode
 from fleet_contract.errors import DataError, GateError
 from fleet_files.durable import make_folder
 from tests.fakes.contract_documents import NOON
+from tests.fakes.trainer_forge import commit_all
 from tests.fakes.trainer_projects import write_test_project
 from tests.fakes.trainer_score import write_scored_project
 from trainer import cli_score
@@ -39,20 +39,12 @@ def _local_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-def git(folder: Path, *arguments: str) -> None:
-    """Runs git with a name for the author."""
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)  # noqa: S607 - whichever git there is
-
-
 def write_committed_project(folder: Path, *, message: str) -> None:
     """A scored project in git, with a workflow and a green CI run, whose candidate comes from the commit."""
     project = write_scored_project(folder)
     write_workflow(folder, Forge.GITHUB)
     (folder / ".gitignore").write_text("candidates/\nrelease/\n.edgeferry/\n")
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", message)
+    commit_all(folder, message)
     revision = git_revision(folder)
     path = folder / "candidates" / "a" / CANDIDATE_FILE
     candidate = decode(path.read_bytes(), Candidate, max_bytes=MAX_BYTES)

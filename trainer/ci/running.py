@@ -114,7 +114,7 @@ def short_project(project: Project, scratch: Path) -> ScratchProject:
     floor = settings.validate.min_accuracy if ci.min_accuracy is None else ci.min_accuracy
     short = replace(
         settings,
-        data=replace(settings.data, limit=limit, snapshot=str(scratch.absolute() / "snapshot.json")),
+        data=replace(settings.data, limit=limit, snapshot=str(scratch.absolute() / "snapshot.json"), report=False),
         train=replace(settings.train, epochs=ci.epochs),
         validate=replace(settings.validate, min_accuracy=floor),
     )

@@ -62,12 +62,13 @@ def cost(evidence: Evidence) -> Finding:
 def policy(evidence: Evidence) -> Finding:
     """Requirements on data as such are a policy that every training enforces."""
     rules, kept = evidence.project.settings.data.policy, evidence.candidate
+    source = evidence.project.settings.data.source
     if not rules.sources and not rules.forbidden_features:
         return found(NOTHING)
     words = f"[data.policy] sources = {list(rules.sources)}, forbidden_features = {list(rules.forbidden_features)}"
-    source = kept.candidate.lineage.data_source if kept else ""
-    if not kept or (rules.sources and not any(fnmatchcase(source, pattern) for pattern in rules.sources)):
-        return found(BY_HAND, words, "nothing was trained under it yet")
+    refused = rules.sources and not any(fnmatchcase(source, pattern) for pattern in rules.sources)
+    if kept is None or refused:
+        return found(BY_HAND, words, f"{source} was not trained on under it")
     return found(AUTOMATED, words, f"{kept.folder.name} was trained on {source}")
 
 

@@ -165,8 +165,9 @@ def test_a_part_of_the_input_that_brings_nothing_costs_half_a_point(evidence: Ev
     assert "1 bring nothing, among them feature 1" in result.evidence[0]
 
 
-def test_a_candidate_from_a_source_that_the_policy_does_not_allow_counts_half(evidence: Evidence) -> None:
-    """It was trained under another policy."""
+def test_a_policy_that_refuses_the_present_source_counts_half(evidence: Evidence) -> None:
+    """What there is was trained under another policy."""
+    assert points(evidence)["data-4"] == 1.0
     policy = structs.replace(evidence.project.settings.data.policy, sources=("csv:*",))
     assert points(with_settings(evidence, "data", policy=policy))["data-4"] == 0.5
 
