@@ -69,4 +69,4 @@ def test_strategy_and_precision_change_how_a_network_is_fitted_and_not_what_it_i
 def largest_difference(first: dict[str, Any], second: dict[str, Any]) -> float:
     """Over all weights."""
     pairs = zip(first["weights"], second["weights"], strict=True)
-    return max(abs(one - other) for ones, others in pairs for one, other in zip(ones, others, strict=True))
+    return max(float(abs(one - other)) for ones, others in pairs for one, other in zip(ones, others, strict=True))
