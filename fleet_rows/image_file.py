@@ -1,12 +1,13 @@
 """One PNG or JPEG file to an array of unsigned bytes, upright, in the size and channels asked for.
 
-Files are hostile: a damaged one makes Pillow raise nearly anything, and what it raises becomes a ValueError here.
+Files are hostile: a damaged one makes Pillow raise nearly anything, and what it raises becomes an `ImageError` here.
 """
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
@@ -27,6 +28,27 @@ LYING: Final = (5, 6, 7, 8)
 """Orientations of pictures whose rows are columns of the file."""
 _CHANNELS: Final = {"1": 1, "L": 1, "LA": 1, "P": 3, "RGB": 3, "RGBA": 4, "CMYK": 3, "YCbCr": 3}
 """Channels of Pillow's modes; those not here hold more than 8 bits a channel."""
+
+
+class FaultKind(StrEnum):
+    """Kinds of what is wrong with a file, as they end the words "and 7 more"."""
+
+    UNREADABLE = "that cannot be read"
+    EMPTY = "that are empty"
+    FOREIGN = "that are no PNG or JPEG"
+    DAMAGED = "that are damaged"
+    LARGE = "that are too large"
+    DEPTH = "of more than 8 bits a channel"
+    CHANNELS = "of other channels"
+    SIZE = "of another size"
+
+
+class ImageError(ValueError):
+    """A file that does not become an image; `kind` groups those of many files."""
+
+    def __init__(self, kind: FaultKind, words: str) -> None:
+        super().__init__(words)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +76,7 @@ def choose_form(encoded: bytes, size_HW: tuple[int, int] | None, channels: int) 
     """The form of all images: the one asked for, and where nothing is asked for, that of this image.
 
     Raises:
-        ValueError: this is no image that can be read.
+        ImageError: this is no image that can be read.
     """
     with _opened(encoded) as image:
         height, width = size_HW or _upright_size(image)
@@ -67,7 +89,7 @@ def _upright_size(image: Any) -> tuple[int, int]:
     try:
         lies = image.getexif().get(EXIF_ORIENTATION, 1) in LYING
     except Exception as error:
-        raise ValueError(f"got {type(error).__name__}: {error}, expected a whole image") from error
+        raise _damaged(error) from error
     return (image.width, image.height) if lies else (image.height, image.width)
 
 
@@ -75,34 +97,34 @@ def read_content(path: Path) -> bytes:
     """The bytes of an encoded image.
 
     Raises:
-        ValueError: the file cannot be read, or is larger than any image may be.
+        ImageError: the file cannot be read, or is larger than any image may be.
     """
     try:
         size_bytes = path.stat().st_size
         return path.read_bytes() if size_bytes <= MAX_ENCODED_IMAGE_BYTES else _refuse_size(size_bytes)
     except OSError as error:
-        raise ValueError(cannot_read(path, error).message) from error
+        raise ImageError(FaultKind.UNREADABLE, cannot_read(path, error).message) from error
 
 
 def decode_image(encoded: bytes, form: ImageForm) -> NDArray[np.uint8]:
     """The image (H, W, C) as `form` wants it: turned upright by its EXIF orientation, resized bilinearly.
 
     Raises:
-        ValueError: no PNG or JPEG, truncated, too large, more than 8 bits a channel, or of another size or other
+        ImageError: no PNG or JPEG, truncated, too large, more than 8 bits a channel, or of another size or other
             channels than `form` allows.
     """
     from PIL import Image, ImageOps
 
     with _opened(encoded) as opened:
         if not form.convert and _CHANNELS[opened.mode] != form.channels:
-            raise ValueError(f"got {_CHANNELS[opened.mode]} channels, expected {form.channels}")
+            raise ImageError(FaultKind.CHANNELS, f"got {_CHANNELS[opened.mode]} channels, expected {form.channels}")
         try:
             image = ImageOps.exif_transpose(opened).convert(MODES[form.channels])
         except Exception as error:
-            raise ValueError(f"got {type(error).__name__}: {error}, expected a whole image") from error
+            raise _damaged(error) from error
     if not form.resize and (image.height, image.width) != (form.height, form.width):
         got = f"got {image.height} x {image.width} (height x width)"
-        raise ValueError(f"{got}, expected {form.height} x {form.width}")
+        raise ImageError(FaultKind.SIZE, f"{got}, expected {form.height} x {form.width}")
     if (image.height, image.width) != (form.height, form.width):
         image = image.resize((form.width, form.height), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(form.shape)
@@ -116,16 +138,22 @@ def _opened(encoded: bytes) -> Any:
     try:
         image = Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"got {error}, expected at most {MAX_PIXELS:,} pixels") from error
+        raise ImageError(FaultKind.LARGE, f"got {error}, expected at most {MAX_PIXELS:,} pixels") from error
     except Exception as error:
-        what = "an empty file" if not encoded else "no image that can be read"
-        raise ValueError(f"got {what}, expected PNG or JPEG") from error
+        kind, what = (FaultKind.FOREIGN, "no image that can be read") if encoded else (FaultKind.EMPTY, "an empty file")
+        raise ImageError(kind, f"got {what}, expected PNG or JPEG") from error
     if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"got {image.width:,} x {image.height:,} pixels, expected at most {MAX_PIXELS:,}")
+        got = f"got {image.width:,} x {image.height:,} pixels"
+        raise ImageError(FaultKind.LARGE, f"{got}, expected at most {MAX_PIXELS:,}")
     if image.mode not in _CHANNELS:
-        raise ValueError(f"got mode {image.mode} (more than 8 bits a channel), expected 8 bits; use NPZ for others")
+        got = f"got mode {image.mode} (more than 8 bits a channel)"
+        raise ImageError(FaultKind.DEPTH, f"{got}, expected 8 bits; use NPZ for others")
     return image
 
 
 def _refuse_size(size_bytes: int) -> NoReturn:
-    raise ValueError(f"got {size_bytes:,} bytes, expected at most {MAX_ENCODED_IMAGE_BYTES:,}")
+    raise ImageError(FaultKind.LARGE, f"got {size_bytes:,} bytes, expected at most {MAX_ENCODED_IMAGE_BYTES:,}")
+
+
+def _damaged(error: Exception) -> ImageError:
+    return ImageError(FaultKind.DAMAGED, f"got {type(error).__name__}: {error}, expected a whole image")

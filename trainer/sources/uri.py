@@ -21,6 +21,7 @@ from trainer.sources.bundled_motions import load_basic_motions
 from trainer.sources.csv_file import open_csv
 from trainer.sources.digits import load_digits
 from trainer.sources.fashion_mnist import load_fashion_mnist
+from trainer.sources.image_listing import list_images
 from trainer.sources.npz import load_npz
 from trainer.sources.table import load_table
 
@@ -99,7 +100,7 @@ def source_files(settings: DataSection, project_folder: Path) -> tuple[Path, ...
     if scheme == "builtin":
         return ()
     if scheme == "images":
-        return image_folder.list_images(path).files
+        return list_images(path).files
     return list_files(path, SUFFIXES[scheme])
 
 
@@ -120,7 +121,7 @@ def _load_files(settings: DataSection, project_folder: Path, known: Sequence[Fea
             path, slices_name=settings.slices, group=settings.group, time=settings.time, max_bytes=settings.max_bytes
         )
     if scheme == "images":
-        return image_folder.load_images(image_folder.list_images(path), settings, source=source, progress=progress)
+        return image_folder.load_images(list_images(path), settings, source=source, progress=progress)
     files = list_files(path, SUFFIXES[scheme])
     if scheme == "tfrecord":
         return tfrecord.load_tfrecord(files, settings, source=source)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from fleet_contract.errors import ConfigError, DataError
 from tests.fakes.trainer_files import grey_image, load, write_image, write_image_folder
 from tests.fakes.trainer_progress import RecordingProgress
+from tests.fakes.trainer_projects import write_test_project
+from trainer.progress import Silent
 from trainer.settings import DataSection
 from trainer.sources import image_folder
+from trainer.sources.pinned import PinnedSource
 from trainer.sources.uri import load_source
 
 if TYPE_CHECKING:
@@ -57,7 +62,7 @@ def test_photos_are_turned_upright(tmp_path: Path) -> None:
 
 
 def test_every_broken_file_of_many_is_counted(tmp_path: Path) -> None:
-    """The first five are named, with what is wrong with each; no array is given."""
+    """Faults of files and of the folder together, with what is wrong with each; no array is given."""
     folder = write_image_folder(tmp_path / "i", each=20)
     (folder / "cat" / "00003.png").write_bytes(b"")
     (folder / "cat" / "00004.png").write_text("<html>not found</html>")
@@ -68,20 +73,52 @@ def test_every_broken_file_of_many_is_counted(tmp_path: Path) -> None:
     write_image(folder / "dog" / "00006.png", np.zeros((6, 4), np.uint16))
     (folder / "dog" / "00007.png").unlink()
     (folder / "dog" / "00007.png").symlink_to("00007.png")
-    with pytest.raises(DataError) as caught:
-        load(tmp_path, "images:i")
-    assert "00007.png: got a symbolic link that leads back to itself" in caught.value.message
-    (folder / "dog" / "00007.png").unlink()
+    (folder / "dog" / "00008.png").unlink()
+    (folder / "dog" / "00008.png").mkdir()
     with pytest.raises(DataError) as caught:
         load(tmp_path, "images:i")
     message = caught.value.message
-    assert "got 6 faults" in message
+    assert "got 8 faults" in message
+    assert "dog/00007.png: got a symbolic link that leads back to itself" in message
+    assert "dog/00008.png: got a folder, expected an image" in message
     assert "cat/00003.png: got an empty file, expected PNG or JPEG" in message
     assert "cat/00004.png: got no image that can be read" in message
     assert "dog/00001.png: got" in message
     assert "dog/00002.png: got 5 x 4 (height x width), expected 6 x 4" in message
     assert "dog/00005.png: got 3 channels, expected 1" in message
-    assert "and 1 more" in message
+    assert "dog/00006.png: got mode I;16 (more than 8 bits a channel)" in message
+
+
+def test_of_many_faults_of_one_kind_the_first_are_named(tmp_path: Path) -> None:
+    """The rest of each kind is counted, so that one kind hides no other; it is the same where no file is whole."""
+    folder = write_image_folder(tmp_path / "i", each=20)
+    for index in range(8):
+        (folder / "cat" / f"{index:05}.png").write_bytes(b"")
+    (folder / "dog" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, "images:i")
+    *named, rest = caught.value.message.splitlines()
+    assert [line.split(":")[0].strip() for line in named[1:]] == [
+        "dog/gone.png",
+        *(f"cat/{i:05}.png" for i in range(5)),
+    ]
+    assert rest == "  and 3 more that are empty"
+    for file in folder.rglob("0*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"got 41 faults(.|\n)*and 35 more that are empty"):
+        load(tmp_path, "images:i")
+
+
+def test_a_pinned_source_tells_all_faults_of_a_folder(tmp_path: Path) -> None:
+    """The look at each file before it is read does not stop at a link to nothing."""
+    project = write_test_project(tmp_path)
+    folder = write_image_folder(tmp_path / "i")
+    (folder / "dog" / "gone.png").symlink_to("nowhere.png")
+    (folder / "cat" / "00003.png").write_bytes(b"")
+    section = msgspec.structs.replace(project.settings.data, source="images:i")
+    project = replace(project, settings=msgspec.structs.replace(project.settings, data=section))
+    with pytest.raises(DataError, match=r"got 2 faults(.|\n)*gone\.png: got a symbolic link to nothing"):
+        PinnedSource(project).read(Silent())
 
 
 def test_an_image_of_too_many_pixels_is_refused_unread(tmp_path: Path) -> None:
@@ -113,7 +150,7 @@ def test_a_class_folder_may_be_a_link_and_loops_end(tmp_path: Path) -> None:
     (folder / "hound").symlink_to("dog")
     assert load(tmp_path, "images:i").label_names == ("cat", "dog", "hound")
     (folder / "up").symlink_to("..")
-    with pytest.raises(DataError, match=r"up/i: expected a file that ends in"):
+    with pytest.raises(DataError, match=r"up/i: got a folder, expected an image"):
         load(tmp_path, "images:i")
     (folder / "up").unlink()
     (folder / "self").symlink_to("self")
