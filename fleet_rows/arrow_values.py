@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -81,18 +82,28 @@ def number_mask(array_B: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return number_B, np.asarray(there_B & ~number_B, np.bool_)
 
 
-def words(array_B: Any) -> list[str | None]:
-    """The column as words, as they stand in vocabularies; None where it is missing."""
-    return [category_word(value) for value in array_B.to_pylist()]
+@dataclass(frozen=True, slots=True)
+class CodedWords:
+    """A column of words: each distinct one once, and every row's place among them; the last stands for missing rows."""
+
+    words_D: list[str | None]
+    places_B: NDArray[np.int64]
+
+    def counts(self) -> list[tuple[str, int, int]]:
+        """Each word with how many rows hold it and the first that does."""
+        counts_D = np.bincount(self.places_B, minlength=len(self.words_D)).tolist()
+        first_D = np.zeros(len(self.words_D), np.int64)
+        first_D[self.places_B[::-1]] = np.arange(len(self.places_B))[::-1]  # of equal places the last one stays
+        found = zip(self.words_D, counts_D, first_D.tolist(), strict=True)
+        return [(word, count, first) for word, count, first in found if word is not None and count]
 
 
-def distinct_words(array_B: Any) -> list[tuple[str, int]]:
-    """Each word of the column with how often it occurs; missing rows count for nothing."""
-    import pyarrow.compute as pc
-
-    counts = pc.value_counts(array_B)
-    found = zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
-    return [(word, count) for value, count in found if (word := category_word(value)) is not None]
+def coded_words(array_B: Any) -> CodedWords:
+    """The column as words, as they stand in vocabularies; only distinct values are looked at one by one."""
+    coded = plain(array_B).dictionary_encode()
+    words_D = [category_word(value) for value in coded.dictionary.to_pylist()]
+    places_B = coded.indices.fill_null(len(words_D)).to_numpy(zero_copy_only=False)
+    return CodedWords([*words_D, None], places_B.astype(np.int64))
 
 
 def seconds(array_B: Any) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from fleet_contract.errors import ContractError
 from fleet_contract.features import encode_rows
 from fleet_contract.release import Feature
-from fleet_rows.arrow_values import numbers, plain, words
+from fleet_rows.arrow_values import coded_words, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,11 +41,9 @@ def column_values(array_B: Any, feature: Feature) -> NDArray[np.float64]:
     """
     if not feature.categories:
         return numbers(array_B)
-    coded = plain(array_B).dictionary_encode()
-    codes_D = encode_rows({feature.name: words(coded.dictionary)}, [feature])[:, 0]
-    places_B = coded.indices.fill_null(len(codes_D)).to_numpy(zero_copy_only=False)
-    values_B: NDArray[np.float64] = np.append(codes_D, np.nan).astype(np.float64)[places_B]
-    return values_B
+    coded = coded_words(array_B)
+    codes_D = encode_rows({feature.name: coded.words_D}, [feature])[:, 0].astype(np.float64)
+    return np.asarray(codes_D[coded.places_B])
 
 
 def faulty_rows(array_B: Any, convert: Callable[[Any], object], begin: int = 0) -> Iterator[int]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fleet_contract.release import Feature, ImageInput
+    from trainer.data.places import Places
 
     RawInputs = NDArray[Any]
     Labels = NDArray[np.int64]
@@ -32,7 +33,7 @@ class Dataset:
     Tables have `features`, one for each element of an input in C order, with the vocabularies that gave its codes.
     Images have `images`: how their files became inputs.
     `groups_B` names what must not be torn apart by a split; `times_B` orders rows (Unix seconds where the source has
-    dates). Both are None where the source has no such column.
+    dates). Both are None where the source has no such column. `places` tell where rows stand in the source's files.
     """
 
     inputs_B: RawInputs
@@ -44,6 +45,7 @@ class Dataset:
     images: ImageInput | None = None
     groups_B: Groups | None = None
     times_B: Times | None = None
+    places: Places | None = None
 
     def __len__(self) -> int:
         return len(self.labels_B)
@@ -68,6 +70,7 @@ class Dataset:
             slices_B=self.slices_B[rows_I],
             groups_B=None if self.groups_B is None else self.groups_B[rows_I],
             times_B=None if self.times_B is None else self.times_B[rows_I],
+            places=None if self.places is None else self.places.at(rows_I),
         )
 
 

@@ -26,15 +26,11 @@ MAX_NAMED = 5
 
 def find_anomalies(data: Dataset, schema: DataSchema) -> list[Anomaly]:
     """Everything about `data` that `schema` does not allow or a person would want to know; empty when all is well."""
-    form = _form(data, schema)
-    if form:
-        return form
-    base = data.rows(np.flatnonzero(~data.fleet_mask))
-    return [
-        *feature_anomalies(data, schema),
-        *_class_balance(base, schema),
-        *_copies(data),
-    ]
+    return [anomaly.located(data.places) for anomaly in _form(data, schema) or _of_values(data, schema)]
+
+
+def _of_values(data: Dataset, schema: DataSchema) -> list[Anomaly]:
+    return [*feature_anomalies(data, schema), *_class_balance(data, schema), *_copies(data)]
 
 
 def require_sound(anomalies: list[Anomaly], source: str) -> None:
@@ -85,25 +81,30 @@ def _form(data: Dataset, schema: DataSchema) -> list[Anomaly]:
     found = []
     if len(data) == 0:
         found.append(Anomaly("rows", 0, "got none, expected some", waivable=False))
-    for kind, got, expected in (
-        ("dtype", data.inputs_B.dtype.name, schema.dtype.value),
-        ("shape", list(data.sample_shape), list(schema.shape)),
-        ("labels", list(data.label_names), list(schema.labels)),
+    for kind, got, expected, rows in (
+        ("dtype", data.inputs_B.dtype.name, schema.dtype.value, ()),
+        ("shape", list(data.sample_shape), list(schema.shape), ()),
+        ("labels", list(data.label_names), list(schema.labels), _rows_of_new_labels(data, schema)),
     ):
         if got != expected:
-            found.append(Anomaly(kind, len(data), f"got {got}, expected {expected}", waivable=False))
+            found.append(Anomaly(kind, len(data), f"got {got}, expected {expected}", rows, waivable=False))
     return found or feature_form(data, schema)
 
 
-def _class_balance(base: Dataset, schema: DataSchema) -> list[Anomaly]:
-    counts_K = np.bincount(base.labels_B, minlength=len(schema.labels))
+def _rows_of_new_labels(data: Dataset, schema: DataSchema) -> tuple[int, ...]:
+    new_K = np.asarray([name not in schema.labels for name in data.label_names], np.bool_)
+    return examples(new_K[data.labels_B])
+
+
+def _class_balance(data: Dataset, schema: DataSchema) -> list[Anomaly]:
+    own_B = ~data.fleet_mask
+    counts_K = np.bincount(data.labels_B[own_B], minlength=len(schema.labels)).tolist()
     found = []
-    for label, count, expected in zip(schema.labels, counts_K.tolist(), schema.class_shares, strict=True):
-        share = count / max(1, len(base))
+    for index, (label, count, expected) in enumerate(zip(schema.labels, counts_K, schema.class_shares, strict=True)):
+        share = count / max(1, int(own_B.sum()))
         if count < schema.min_rows_per_class:
-            found.append(
-                Anomaly("class", count, f"{label!r} has {count} rows, expected at least {schema.min_rows_per_class}")
-            )
+            words = f"{label!r} has {count} rows, expected at least {schema.min_rows_per_class}"
+            found.append(Anomaly("class", count, words, examples(own_B & (data.labels_B == index))))
         elif abs(share - expected) > schema.max_share_change:
             words = f"{label!r} is {share:.1%} of the rows, expected {expected:.1%} +- {schema.max_share_change:.1%}"
             found.append(Anomaly("class share", count, words))

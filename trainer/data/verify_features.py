@@ -96,7 +96,9 @@ def _missing_rows(view: FeatureView, bad_B: Mask, missing_BF: Mask, schema: Data
     worst = [index for index in np.argsort(-missing_BF.sum(axis=0), kind="stable")[:3] if missing_BF[:, index].any()]
     if schema.features:
         words += f"; most in {', '.join(f'{view.names[index]!r} ({missing_BF[:, index].sum()})' for index in worst)}"
-    return [Anomaly("missing", count, words, examples(bad_B), fatal=count > limit * len(bad_B))]
+    rows = examples(bad_B)
+    columns = tuple(view.names[int(missing_BF[row].argmax())] for row in rows) if schema.features else ()
+    return [Anomaly("missing", count, words, rows, columns, fatal=count > limit * len(bad_B))]
 
 
 def _missing_features(missing_BF: Mask, features: tuple[FeatureSchema, ...]) -> Iterator[Anomaly]:

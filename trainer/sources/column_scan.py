@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fleet_rows.arrow_values import distinct_words, is_text, number_mask, numbers
+from fleet_rows.arrow_values import coded_words, is_text, number_mask, numbers
 from trainer.sources.limits import MAX_CATEGORIES
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Spot:
 
 @dataclass(slots=True)
 class ColumnScan:
-    """Counts of numbers, words and missing rows of one column, where the first of each stands, and distinct words.
+    """Counts of numbers, words and missing rows of one column, distinct words, and where the first of each stands.
 
     `collect` keeps the words of a column of numbers as well; `max_words` ends the keeping, one above it.
     """
@@ -48,6 +48,7 @@ class ColumnScan:
     first_word: Spot | None = None
     first_missing: Spot | None = None
     words: dict[str, int] = field(default_factory=dict)
+    first_words: dict[str, Spot] = field(default_factory=dict)
 
     @property
     def row_count(self) -> int:
@@ -70,11 +71,12 @@ class ColumnScan:
         self.first_word = self.first_word or _first(array_B, word_B, file, first_row)
         self.first_missing = self.first_missing or _first(array_B, missing_B, file, first_row)
         if (self.collect or word_B.any()) and not self.has_too_many_words:
-            self._collect(array_B)
+            self._collect(array_B, file, first_row)
 
-    def _collect(self, array_B: Any) -> None:
-        for word, count in distinct_words(array_B):
+    def _collect(self, array_B: Any, file: str, first_row: int) -> None:
+        for word, count, row in coded_words(array_B).counts():
             self.words[word] = self.words.get(word, 0) + count
+            self.first_words.setdefault(word, Spot(file, first_row + row, word))
             if self.has_too_many_words:
                 return
 

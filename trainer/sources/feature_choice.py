@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet_contract.release import Feature
+from fleet_rows.limits import MAX_NAMED
 from trainer.sources.limits import MAX_CATEGORIES, require_flawless
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def _surprise(scan: ColumnScan, known: Feature | None) -> str:
         return f"column {scan.name!r}: got numbers (first {scan.first_number}), expected categories as the schema says"
     return (
         f"column {scan.name!r}: got {sum(unknown.values()):,} rows with categories that the schema does not know "
-        f"({', '.join(map(repr, sorted(unknown)[:5]))}), expected one of {', '.join(map(repr, known.categories[:20]))}"
+        f"({', '.join(str(scan.first_words[word]) for word in sorted(unknown)[:MAX_NAMED])}), "
+        f"expected one of {', '.join(map(repr, known.categories[:20]))}"
     )
 
 

@@ -74,6 +74,7 @@ def merge_fleet(base: Dataset, extra: FleetSamples) -> Dataset:
         source=f"{base.source} + {extra.source}",
         groups_B=_extended_groups(base.groups_B, len(labels_B)),
         times_B=_extended_times(base.times_B, len(labels_B)),
+        places=base.places.followed_by(extra.source, len(labels_B)) if base.places else None,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fleet_contract.errors import ConfigError, DataError
 from fleet_rows.image_file import MODES, ImageError, choose_form, decode_image, read_content
 from trainer.data.dataset import Dataset, no_slices
+from trainer.data.places import Places
 from trainer.sources.limits import require_fits, require_no_faults
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def load_images(folder: ImageFolder, settings: DataSection, *, source: str, prog
         slices_B=no_slices(sum(sizes)),
         source=source,
         images=form.input,
+        places=Places.of([str(file.relative_to(folder.path)) for file in folder.files], [1] * sum(sizes)),
     )
 
 

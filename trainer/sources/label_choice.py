@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fleet_contract.errors import DataError
-from fleet_rows.arrow_values import numbers, words
+from fleet_rows.arrow_values import coded_words, numbers
 from trainer.sources.feature_choice import mixture
 from trainer.sources.limits import MAX_CLASSES
 
@@ -41,13 +41,21 @@ class Classes:
             KeyError: a value that is no class.
         """
         if not self.numeric:
-            place = {name: number for number, name in enumerate(self.names)}
-            return np.asarray([place[word or ""] for word in words(array_B)], np.int64)
+            return self._of_words(array_B)
         values_B, known_K = numbers(array_B), np.asarray(self.names, np.float64)
         labels_B = np.minimum(np.searchsorted(known_K, values_B), len(known_K) - 1)
         if not np.array_equal(known_K[labels_B], values_B):
             raise KeyError("a number that is no class")
         return labels_B.astype(np.int64)
+
+    def _of_words(self, array_B: Any) -> Labels:
+        coded = coded_words(array_B)
+        place = {name: number for number, name in enumerate(self.names)}
+        labels_D = np.asarray([place.get(word or "", -1) for word in coded.words_D], np.int64)
+        labels_B = labels_D[coded.places_B]
+        if (labels_B < 0).any():
+            raise KeyError("a word that is no class")
+        return labels_B
 
 
 def choose_classes(scan: ColumnScan, *, source: str, declared: bool) -> Classes:

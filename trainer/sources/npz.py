@@ -17,6 +17,7 @@ import numpy as np
 from fleet_contract.errors import DataError
 from fleet_contract.tensors import DType
 from trainer.data.dataset import Dataset, no_slices
+from trainer.data.places import Places
 from trainer.sources.limits import require_fits
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def load_npz(
         source=f"npz:{path.name}",
         groups_B=_slices(arrays, group, len(inputs_B), path) if group else None,
         times_B=_times(arrays[time], time, len(inputs_B), path) if time else None,
+        places=Places.of([path.name], [len(inputs_B)]),
     )
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleet_contract.errors import ContractError, DataError
-from fleet_rows.arrow_values import seconds, words
+from fleet_rows.arrow_values import coded_words, seconds
 from fleet_rows.columns import encode_batch
 from trainer.data.dataset import Dataset, no_slices
+from trainer.data.places import Places
 from trainer.sources.column_scan import ColumnScan
 from trainer.sources.feature_choice import choose_features
 from trainer.sources.label_choice import Classes, choose_classes
@@ -39,7 +40,12 @@ class _Plan:
     roles: Roles
     features: tuple[Feature, ...]
     classes: Classes
-    count: int
+    counts: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Rows of all files."""
+        return sum(self.counts)
 
 
 def load_table(
@@ -69,6 +75,7 @@ def load_table(
         features=plan.features,
         groups_B=_names(tables, roles.group) if roles.group else None,
         times_B=_times(tables, roles.time) if roles.time else None,
+        places=Places.of([table.path.name for table in tables], plan.counts),
     )
 
 
@@ -77,7 +84,9 @@ def _scan(
 ) -> _Plan:
     label = ColumnScan(roles.label, collect=True, max_words=MAX_CLASSES)
     scans = [ColumnScan(name, collect=name in settings.categorical) for name in roles.features]
+    counts = dict.fromkeys((table.path for table in tables), 0)
     for table, row, batch in _batches(tables, [*roles.features, roles.label]):
+        counts[table.path] = row + batch.num_rows
         for scan in (label, *scans):
             scan.add(batch[scan.name], typed=table.typed, file=table.path.name, first_row=row)
         require_fits(source, label.row_count * len(scans) * FLOAT32_BYTES, settings.max_bytes)
@@ -85,7 +94,7 @@ def _scan(
         raise DataError(f"{source}: got no rows, expected some")
     features = choose_features(scans, source=source, categorical=settings.categorical, known=known)
     classes = choose_classes(label, source=source, declared=roles.label in settings.categorical)
-    return _Plan(roles, features, classes, label.row_count)
+    return _Plan(roles, features, classes, tuple(counts.values()))
 
 
 def _fill(tables: Sequence[TableFile], plan: _Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -107,8 +116,8 @@ def _fill(tables: Sequence[TableFile], plan: _Plan) -> tuple[NDArray[np.float32]
 
 def _names(tables: Sequence[TableFile], column: str) -> NDArray[np.str_]:
     """Words of a column; empty where a row has none."""
-    parts = [[word or "" for word in words(batch[column])] for _, _, batch in _batches(tables, [column])]
-    return np.asarray([word for part in parts for word in part], np.str_)
+    coded = (coded_words(batch[column]) for _, _, batch in _batches(tables, [column]))
+    return np.concatenate([np.asarray([word or "" for word in one.words_D], np.str_)[one.places_B] for one in coded])
 
 
 def _times(tables: Sequence[TableFile], column: str) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ A path is relative to the project; of `csv`, `parquet` and `tfrecord` it may als
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ import numpy as np
 from fleet_contract.errors import ConfigError
 from fleet_rows import csv_text, parquet_file
 from fleet_rows.listing import list_files
+from trainer.data.places import Places
 from trainer.progress import Silent
 from trainer.sources import image_folder, tfrecord
 from trainer.sources.bundled_breast_cancer import load_breast_cancer
@@ -83,6 +85,8 @@ def load_source(
         data = _load_builtin(settings, rest, fashion_folder)
     else:
         data = _load_files(settings, project_folder, known, progress or Silent())
+    if data.places is None:
+        data = replace(data, places=Places.of([data.source], [len(data)]))
     if settings.limit == 0 or settings.limit >= len(data):
         return data
     rng = np.random.default_rng(settings.split.seed)

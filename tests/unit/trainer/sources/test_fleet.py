@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fleet_contract.errors import DataError
 from tests.fakes.trainer_projects import make_dataset, make_fleet_samples
 from trainer.data.dataset import FleetSamples
+from trainer.data.places import Places
 from trainer.sources.fleet import RawSample, merge_fleet, stack_raw
 
 GOOD = RawSample(dtype="int16", shape=(2, 1), data=np.asarray([-3, 500], "<i2").tobytes(), label="a")
@@ -50,6 +53,14 @@ def test_merged_rows_carry_the_slice_fleet() -> None:
     assert merged.fleet_mask.tolist() == [False] * 30 + [True] * 6
     assert np.array_equal(merged.inputs_B[:30], base.inputs_B)
     assert merged.labels_B[30:].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_merged_rows_are_named_as_samples_of_the_fleet() -> None:
+    """After rows of a file, which keep their names."""
+    base = replace(make_dataset(30), places=Places.of(["d.npz"], [30]))
+    places = merge_fleet(base, make_fleet_samples(6)).places
+    assert places is not None
+    assert [places.name(row) for row in (29, 31)] == ["d.npz row 29", "fleet samples row 1"]
 
 
 def test_samples_of_another_form_or_label_are_refused() -> None:

@@ -11,6 +11,8 @@ from fleet_contract.errors import ConfigError, DataError
 from fleet_contract.features import encode_rows
 from fleet_contract.release import Feature
 from tests.fakes.trainer_files import COLOURS, load, table_columns, write_csv, write_parquet
+from trainer.data.schema import infer_schema
+from trainer.data.verify import find_anomalies
 from trainer.settings import DataSection
 from trainer.sources.uri import load_source
 
@@ -205,3 +207,40 @@ def test_contradicting_roles_are_refused(tmp_path: Path) -> None:
 def test_the_colours_of_the_table_are_the_vocabulary() -> None:
     """The fake and the expectation above are the same words."""
     assert tuple(sorted(COLOURS)) == VOCABULARY
+
+
+def test_anomalies_name_the_row_of_its_file(tmp_path: Path) -> None:
+    """Of a folder, also where only some rows are taken; a row that lacks a value is named with its column."""
+    columns = {**table_columns(30), "load": [1.0 + row % 5 for row in range(30)]}
+    for name in ("april", "march"):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        write_csv(tmp_path / "parts" / f"{name}.csv", columns)
+    schema = infer_schema(load(tmp_path, "csv:parts"))
+    write_csv(tmp_path / "parts" / "april.csv", {**columns, "width": [*columns["width"][:29], 400.0]})
+    gaps = [*columns["load"][:12], "inf", *columns["load"][13:]]
+    write_csv(tmp_path / "parts" / "march.csv", {**columns, "load": gaps})
+    missing, outside = find_anomalies(load(tmp_path, "csv:parts"), schema)[:2]
+    assert missing.places == ("march.csv row 12, column 'load'",)
+    assert outside.places == ("april.csv row 29",)
+    assert "'width': 1 rows hold values outside" in str(outside)
+    some = find_anomalies(load(tmp_path, "csv:parts", limit=58), schema)
+    assert {missing.places, outside.places} & {one.places for one in some}
+
+
+def test_unknown_categories_and_scarce_classes_are_named_by_file_and_row(tmp_path: Path) -> None:
+    """The first row of each unknown word, and the rows of a class that has too few."""
+    (tmp_path / "parts").mkdir()
+    for name in ("april", "march"):
+        write_csv(tmp_path / "parts" / f"{name}.csv", table_columns(30))
+    base = load(tmp_path, "csv:parts")
+    columns = table_columns(30)
+    columns["colour"][17] = "puce"
+    write_csv(tmp_path / "parts" / "march.csv", columns)
+    with pytest.raises(DataError, match=r"\('puce' in march\.csv row 17\)"):
+        load_source(DataSection(source="csv:parts"), tmp_path, known=base.features)
+    columns = table_columns(30)
+    columns["label"][21] = "maybe"
+    write_csv(tmp_path / "parts" / "march.csv", columns)
+    data = load(tmp_path, "csv:parts")
+    assert ("march.csv row 21",) in [one.places for one in find_anomalies(data, infer_schema(data)) if one.fatal]
+    assert [one.places for one in find_anomalies(data, infer_schema(base))] == [("march.csv row 21",)]
