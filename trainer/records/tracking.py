@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from fleet_contract.codec import UtcTime
 from fleet_contract.errors import EdgeferryError, MissingExtraError, StorageError, UnreachableError
+from trainer.lean_imports import leaving_out
 from trainer.records.process_mark import is_gone, own_mark
 
 if TYPE_CHECKING:
@@ -245,7 +246,8 @@ def _client(project: Project) -> Any:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     try:
-        from mlflow.tracking import MlflowClient
+        with leaving_out("pandas", "polars"):
+            from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise MissingExtraError.for_extra("trainer", "mlflow") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from fleet_contract.errors import ConfigError, MissingExtraError
+from trainer.lean_imports import leaving_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ def import_keras() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
-        with _native_stderr_held():
+        with _native_stderr_held(), leaving_out("pandas", "matplotlib", "sklearn"):
             import keras
             import tensorflow as tf
 
