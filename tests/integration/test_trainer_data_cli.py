@@ -180,7 +180,7 @@ def test_what_was_taken_out_is_in_the_lineage(project: Project) -> None:
 
 
 def test_a_training_keeps_the_page_unless_the_project_wants_none(project: Project) -> None:
-    """The page beside the candidate names who took failing data."""
+    """The page beside the candidate names who took failing data, and what it leaves to a command."""
     call(project, "schema", "--update")
     schema = read_schema(project.schema_path)
     assert schema is not None
@@ -193,5 +193,7 @@ def test_a_training_keeps_the_page_unless_the_project_wants_none(project: Projec
     assert "Training and test rows: skew" in page
     assert "ada: all is well &lt;here&gt; (range: " in page
     section = msgspec.structs.replace(project.settings.data, report=False)
+    assert "edgeferry data verify --html FILE" in page
+    assert "regression" not in page
     silent = replace(project, settings=msgspec.structs.replace(project.settings, data=section))
     assert data_files(silent, prepared, verified) == {}

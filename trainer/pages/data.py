@@ -69,8 +69,9 @@ def study(
     removed: Removed = NOTHING_REMOVED,
     against: Dataset | None = None,
     override: str = "",
+    thorough: bool = True,
 ) -> DataReport:
-    """Looks at `data` from every side.
+    """Looks at `data`, from every side when `thorough`: near duplicates and labels take as long as some trainings.
 
     Args:
         data: all rows, at least one.
@@ -80,6 +81,7 @@ def study(
         removed: what was taken out of the split as copies.
         against: another sample, to compare with the project's own rows.
         override: who trained in spite of fatal anomalies, and why.
+        thorough: looks for near duplicates and suspicious labels as well.
 
     Raises:
         DataError: `against` has other features or classes.
@@ -90,8 +92,8 @@ def study(
         statistics=describe(data),
         anomalies=anomalies,
         removed=removed,
-        near=find_near_duplicates(data, parts, rng=np.random.default_rng(seed)) if parts else None,
-        labels=review_labels(data, seed=seed),
+        near=find_near_duplicates(data, parts, rng=np.random.default_rng(seed)) if parts and thorough else None,
+        labels=review_labels(data, seed=seed) if thorough else None,
         split_skew=_split_skew(data, parts) if parts else None,
         fleet_skew=fleet_skew(data),
         against=find_skew(base, against) if against is not None else None,

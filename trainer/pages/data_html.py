@@ -36,13 +36,16 @@ if TYPE_CHECKING:
 DATA_REPORT_FILE: Final = "data_report.html"
 MOST_TABLE_ROWS: Final = 200
 MOST_PICTURES: Final = 8
+LOOK_CLOSER: Final = "edgeferry data verify --html FILE"
 
 
 def data_files(project: Project, prepared: Prepared, verified: Verified) -> dict[str, bytes]:
     """The page to keep beside a candidate, under its file name; nothing where the project wants none.
 
+    It leaves to `edgeferry data verify` what takes long.
+
     Raises:
-        MissingExtraError: scikit-learn or matplotlib is not installed.
+        MissingExtraError: matplotlib is not installed.
     """
     if not project.settings.data.report:
         return {}
@@ -54,6 +57,7 @@ def data_files(project: Project, prepared: Prepared, verified: Verified) -> dict
         seed=seed,
         removed=prepared.removed,
         override=verified.override,
+        thorough=False,
     )
     return {DATA_REPORT_FILE: render(report, prepared.data, title=f"Data of {project.name}", seed=seed).encode()}
 
@@ -77,6 +81,8 @@ def _parts(report: DataReport, data: Dataset, rng: np.random.Generator) -> Itera
         yield from _near(report.near, report.removed, data)
     if report.labels is not None:
         yield from _labels(report.labels, data)
+    else:
+        yield paragraph(f"Near duplicates and labels worth a second look: {LOOK_CLOSER}.")
     for name, skew in (
         ("Training and test rows", report.split_skew),
         ("Samples from the fleet", report.fleet_skew),
