@@ -56,7 +56,7 @@ def schema(
         bool, typer.Option("--allow-missing", help="Let through as large a share of missing values as there is now.")
     ] = False,
 ) -> None:
-    """Show the reviewed schema, infer one, or update the reviewed one with the differences in words."""
+    """Show the reviewed schema, infer one, or update it with the differences in words, where the data then meet it."""
     from fleet_contract.errors import NotFoundError
     from trainer.data.schema import read_schema
     from trainer.project import load_project
@@ -73,13 +73,14 @@ def schema(
         return
     from trainer.data.check import infer_base
     from trainer.data.schema_diff import carry_over
+    from trainer.data.verify import find_anomalies, require_sound
 
     data = _read(loaded)
     inferred = infer_base(data, allow_missing=allow_missing)
     new = inferred if reviewed is None else carry_over(reviewed, inferred)
     if update:
+        require_sound(find_anomalies(data, new), data.source)
         _update(loaded, reviewed, new)
-        _tell_fatal(data, new)
     else:
         _print_schema(new)
 
@@ -149,15 +150,6 @@ def _update(project: Project, reviewed: DataSchema | None, new: DataSchema) -> N
     if words:
         write_schema(project.schema_path, new)
         typer.echo(f"wrote {project.schema_path}: review it and keep it under version control", err=True)
-
-
-def _tell_fatal(data: Dataset, schema: DataSchema) -> None:
-    """A schema says what data should be: those that it was inferred from may fail it, by gaps for instance."""
-    from trainer.data.verify import find_anomalies
-
-    for anomaly in find_anomalies(data, schema):
-        if anomaly.fatal:
-            typer.echo(f"these data do not meet it: {anomaly}", err=True)
 
 
 def _require_unremarkable(report: DataReport, data: Dataset) -> None:

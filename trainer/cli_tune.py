@@ -74,9 +74,9 @@ def _search(project: Project, trials: int, timeout_s: float, workers: int, engin
     plan = Search(trials=trials, timeout_s=timeout_s)
     with StudyProgress(trials) as shown:
         if engine is Engine.RAY:
-            return search_on_ray(project, plan, workers=workers, on_trial=shown.update)
+            return search_on_ray(project, plan, workers=workers, progress=shown, on_trial=shown.update)
         if workers > 1:
-            return search_in_workers(project, plan, workers=workers, on_trial=shown.update)
+            return search_in_workers(project, plan, workers=workers, progress=shown, on_trial=shown.update)
         return search(project, plan, progress=shown, on_trial=shown.update)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from fleet_contract.errors import MissingExtraError
 from tests.fakes.trainer_projects import write_test_project
+from trainer.progress import Silent
 from trainer.project import load_project
 from trainer.records.tracking import list_runs
 from trainer.tuning.ray import search_on_ray
@@ -132,7 +133,7 @@ def test_without_ray_the_hint_names_its_extra(tmp_path: Path) -> None:
     """Before anything is started."""
     project = load_project(write_project(tmp_path))
     with pytest.raises(MissingExtraError, match="ray") as raised:
-        search_on_ray(project, Search(trials=1), workers=1, on_trial=lambda _view: None)
+        search_on_ray(project, Search(trials=1), workers=1, progress=Silent(), on_trial=lambda _view: None)
     assert "edgeferry[ray]" in raised.value.hint
 
 

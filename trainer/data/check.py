@@ -18,6 +18,7 @@ from trainer.data.verify import find_anomalies
 from trainer.pages.data import study
 from trainer.sources.uri import SUFFIXES, load_source
 from trainer.stages import clean_split, ingest
+from trainer.wrangling.transforms import fit_transforms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def check(project: Project, *, progress: Progress, against: str = "") -> tuple[D
         against: URI or file of another sample to compare with; empty compares with none.
 
     Raises:
-        ConfigError: the schema is unreadable, or `against` is no source.
+        ConfigError: the schema is unreadable, `[preprocessing]` names what the data lack, or `against` is no source.
         DataError: data cannot be read, or `against` has other features.
     """
     progress.stage("ingest")
@@ -51,6 +52,8 @@ def check(project: Project, *, progress: Progress, against: str = "") -> tuple[D
     schema = read_schema(project.schema_path) or infer_base(data)
     anomalies = find_anomalies(data, schema)
     parts, removed, refusal = _split(project, data)
+    if parts is not None:
+        refusal += _unfit(project, data, parts)
     other = load_against(project, data, against) if against else None
     report = study(
         data,
@@ -74,6 +77,15 @@ def _split(project: Project, data: Dataset) -> tuple[Split | None, Removed, list
     except DataError as error:
         return None, NOTHING_REMOVED, [Anomaly("split", len(data), error.message, waivable=False)]
     return parts, removed, []
+
+
+def _unfit(project: Project, data: Dataset, parts: Split) -> list[Anomaly]:
+    """Why the declared transforms cannot be fitted on the training split, if they cannot."""
+    try:
+        fit_transforms(project.settings.preprocessing.transforms, data.inputs_B[parts.train_I], data.features)
+    except DataError as error:
+        return [Anomaly("preprocessing", len(parts.train_I), error.message, waivable=False)]
+    return []
 
 
 def load_against(project: Project, data: Dataset, where: str) -> Dataset:

@@ -54,6 +54,8 @@ def _hint(kinds: set[str]) -> str:
     """What helps; a schema that is inferred anew lets no missing values through unless it is asked to."""
     if kinds <= {"class", "split"}:
         return "give more rows of the class, or leave it out"
+    if kinds == {"preprocessing"}:
+        return "change the transforms in [preprocessing], or the values that they take"
     option = " --allow-missing" if "missing" in kinds else ""
     return f"mend the data; where they are right, correct the schema: edgeferry data schema --update{option}"
 

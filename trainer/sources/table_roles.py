@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fleet_contract.errors import ConfigError, DataError
 from fleet_rows.arrow_values import is_usable
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer.settings import DataSection
+
+
+NEAR: Final = 0.5
+"""How much of a name must agree with one to be taken for a slip of the pen."""
 
 
 class TableFile(Protocol):
@@ -97,13 +101,18 @@ def _check_present(table: TableFile, roles: Roles) -> None:
     absent = [name for name in roles.columns if name not in table.columns]
     if not absent:
         return
-    nearest = difflib.get_close_matches(absent[0], table.columns, n=1)
     word = "label column" if absent[0] == roles.label else "column"
     shown = ", ".join(map(repr, table.columns[:20])) + (", ..." if len(table.columns) > 20 else "")
     raise DataError(
-        f"{table.path}: got columns {shown}, expected {word} {absent[0]!r}",
-        hint=f"did you mean {nearest[0]!r}? [data] names columns" if nearest else "name it: [data] label = ...",
+        f"{table.path}: got columns {shown}, expected {word} {absent[0]!r}", hint=absence_hint(absent[0], table.columns)
     )
+
+
+def absence_hint(name: str, names: Sequence[str]) -> str:
+    """What helps where no column is called `name`: the nearest of `names`, whatever its case."""
+    by_case = {known.casefold(): known for known in names}
+    nearest = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=NEAR)
+    return f"did you mean {by_case[nearest[0]]!r}? [data] names columns" if nearest else "name it: [data] label = ..."
 
 
 def _check_types(table: TableFile, first: TableFile, roles: Roles) -> None:

@@ -6,6 +6,7 @@ A path is relative to the project; of `csv`, `parquet` and `tfrecord` it may als
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -160,7 +161,13 @@ def _place(settings: DataSection, project_folder: Path) -> tuple[str, Path]:
     scheme, _, rest = settings.source.partition(":")
     if not rest or scheme not in ("builtin", "images", *SUFFIXES):
         raise _unknown(settings.source)
-    return scheme, project_folder / rest
+    return scheme, _shown(project_folder / rest)
+
+
+def _shown(path: Path) -> Path:
+    """The path without `..`, as people want to read it; as it is where a link on the way makes that another place."""
+    plain = Path(os.path.normpath(path))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
 
 
 def _unknown(source: str) -> ConfigError:

@@ -13,11 +13,12 @@ import msgspec
 from fleet_contract.errors import ConfigError, MissingExtraError, ModelError, UnreachableError
 from trainer.tuning.space import dimensions
 from trainer.tuning.study import open_study
-from trainer.tuning.tune import recorded_search, require_result
+from trainer.tuning.tune import prepare, recorded_search, require_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trainer.progress import Progress
     from trainer.project import Project
     from trainer.tuning.study import Study, StudyView
     from trainer.tuning.tune import Search
@@ -26,18 +27,26 @@ POLL_S = 1.0
 
 
 def search_on_ray(
-    project: Project, plan: Search, *, workers: int, on_trial: Callable[[StudyView], None], address: str = ""
+    project: Project,
+    plan: Search,
+    *,
+    workers: int,
+    progress: Progress,
+    on_trial: Callable[[StudyView], None],
+    address: str = "",
 ) -> Study:
     """Runs `workers` tasks until the plan is done; `address` empty takes RAY_ADDRESS, else a cluster of this machine.
 
     Raises:
         ConfigError: the study is in a file, which other nodes do not see.
+        DataError: data are missing, corrupt or fail their schema.
         MissingExtraError: Ray is not installed.
         ModelError: every worker failed.
         UnreachableError: the cluster or the study's database does not answer.
     """
     ray = _import_ray()
     dimensions(project)
+    prepare(project, progress)
     study = open_study(project)
     _connect(ray, address)
     try:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from trainer.progress import Progress
     from trainer.project import Project
+    from trainer.stages import Prepared
     from trainer.tuning.study import Study, StudyView
 
 STOP_WAIT_S: Final = 20.0
@@ -56,10 +57,8 @@ def search(project: Project, plan: Search, *, progress: Progress, on_trial: Call
     """
     deadline_s = time.monotonic() + plan.timeout_s if plan.timeout_s else 0.0
     space = dimensions(project)
+    prepared = prepare(project, progress)
     study = open_study(project)
-    data = ingest(project, None, progress)
-    verified = verify(project, data, progress)
-    prepared = split_and_fit(project, data, verified.schema, progress)
     with stop_signals() as check_signal:
         turns = Turns(study, plan.trials, deadline_s, checks=(check_signal, _orphan_check()))
         runner = TrialRunner(project, prepared, study, space, turns)
@@ -71,15 +70,31 @@ def search(project: Project, plan: Search, *, progress: Progress, on_trial: Call
     return study
 
 
-def search_in_workers(project: Project, plan: Search, *, workers: int, on_trial: Callable[[StudyView], None]) -> Study:
+def prepare(project: Project, progress: Progress) -> Prepared:
+    """The data that trials are trained on; comes before the study, so that data that are refused leave none.
+
+    Raises:
+        ConfigError: a setting or the reviewed schema is unreadable.
+        DataError: data are missing, corrupt or fail their schema.
+    """
+    data = ingest(project, None, progress)
+    verified = verify(project, data, progress)
+    return split_and_fit(project, data, verified.schema, progress)
+
+
+def search_in_workers(
+    project: Project, plan: Search, *, workers: int, progress: Progress, on_trial: Callable[[StudyView], None]
+) -> Study:
     """The same in so many processes of this machine; Ctrl-C ends them and leaves a study that goes on.
 
     Raises:
         ConfigError: the space or a setting is wrong.
+        DataError: data are missing, corrupt or fail their schema.
         ModelError: every trial failed, or every worker did; they have said why.
         UnreachableError: the study's database does not answer.
     """
     dimensions(project)
+    prepare(project, progress)
     study = open_study(project)
     threads = project.settings.resources.threads or max(1, (os.cpu_count() or 1) // workers)
     with recorded_search(project, study):

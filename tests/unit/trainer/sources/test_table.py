@@ -244,3 +244,17 @@ def test_unknown_categories_and_scarce_classes_are_named_by_file_and_row(tmp_pat
     data = load(tmp_path, "csv:parts")
     assert ("march.csv row 21",) in [one.places for one in find_anomalies(data, infer_schema(data)) if one.fatal]
     assert [one.places for one in find_anomalies(data, infer_schema(base))] == [("march.csv row 21",)]
+
+
+def test_an_absent_column_is_answered_with_the_nearest_and_a_plain_path(tmp_path: Path) -> None:
+    """Whatever the case; where a link makes `..` another place, the path stays as it was written."""
+    write_csv(tmp_path / "d.csv", {**{f"x{index}": [1, 2] for index in range(30)}, "Label": [0, 1]})
+    (tmp_path / "project").mkdir()
+    with pytest.raises(DataError) as refused:
+        load(tmp_path / "project", "csv:../d.csv")
+    assert refused.value.message.startswith(f"{tmp_path / 'd.csv'}: got columns 'x0', ")
+    assert refused.value.hint == "did you mean 'Label'? [data] names columns"
+    (tmp_path / "elsewhere" / "inner").mkdir(parents=True)
+    (tmp_path / "project" / "link").symlink_to(tmp_path / "elsewhere" / "inner")
+    write_csv(tmp_path / "elsewhere" / "d.csv", {"x": [1, 2], "label": [0, 1]})
+    assert load(tmp_path / "project", "csv:link/../d.csv").features == (Feature(name="x"),)
