@@ -43,8 +43,14 @@ def run_user_tests(project: Project) -> list[Check]:
         if done.returncode == NO_TESTS:
             return []
         if done.returncode not in PASSED_OR_FAILED or not report.is_file():
-            raise ConfigError(f"{folder}: pytest ended with {done.returncode}:\n{done.stdout[-SHOWN_CHARS:]}")
+            why = _last_error(done.stdout)
+            raise ConfigError(f"{folder}: pytest ended with {done.returncode}: {why}\n{done.stdout[-SHOWN_CHARS:]}")
         return read_pytest(report.read_bytes(), SUITE)
+
+
+def _last_error(said: str) -> str:
+    """The error by which pytest ended, which it marks with an E; what comes first is all that a table shows."""
+    return next((line[1:].strip() for line in reversed(said.splitlines()) if line.startswith("E ")), "no error told")
 
 
 def _pytest(project: Project, folder: Path, report: Path) -> subprocess.CompletedProcess[str]:
