@@ -70,7 +70,8 @@ def write_list(path: Path, key: str, skipped: Iterable[SkippedRow], scratch: Pat
         path.unlink(missing_ok=True)
         return 0
     count = 0
-    with replacing(path, scratch) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+    unfinished = scratch / "skipped"
+    with replacing(path, unfinished), unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow((key, "column", "reason"))
         for row in chain((first,), rows):

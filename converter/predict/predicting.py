@@ -19,8 +19,8 @@ from converter.predict.portions import ScoreJob
 from converter.predict.request import OnError
 from converter.predict.sources.source import AS_THEY_ARE, Reading, open_source
 from converter.predict.store import JobIdentity, partial_store
-from converter.predict.summing_up import layout_of, result_columns, sum_up
-from converter.predict.writing import check_format, write_result
+from converter.predict.summing_up import layout_of, open_outcome, sum_up
+from converter.predict.writing import check_format
 from fleet_contract.errors import ConflictError, DataError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from converter.predict.request import Progress, Request, Summary
     from converter.predict.sources.source import Source
     from converter.predict.store import PartialStore
+    from converter.predict.summing_up import Outcome
     from fleet_contract.release import ReleaseManifest, Variant
 
 CHUNK_S: Final = 2.0
@@ -58,13 +59,15 @@ def predict(request: Request, engine: Engine, *, progress: Progress, elapsed_s: 
     with partial_store(request.out, identity, restart=request.restart) as store:
         resumed_rows = store.position.row
         progress.begin(total_rows=source.total_rows, finished_rows=resumed_rows)
-        _check_finished(request, source, store)
-        _score(request, source, store, engine, progress)
-        _require_unchanged(request, source, identity, store)
-        progress.write()
         layout = layout_of(request.released.manifest, source.key, all_scores=request.all_scores)
-        write_result(request.out, layout, lambda: result_columns(store, layout), store.folder)
-        summary = sum_up(request, layout, store, resumed_rows=resumed_rows, duration_s=elapsed_s() - begun_s)
+        with open_outcome(request.out, layout, store) as outcome:
+            _take_finished(request, source, store, outcome)
+            _score(request, source, store, engine, progress=progress, outcome=outcome)
+            _require_unchanged(request, source, identity, store)
+            progress.write()
+            labels = outcome.finish()
+        duration_s = elapsed_s() - begun_s
+        summary = sum_up(request, layout, store, labels=labels, resumed_rows=resumed_rows, duration_s=duration_s)
         store.drop()
     return summary
 
@@ -132,14 +135,16 @@ def score_job(request: Request, source: Source) -> ScoreJob:
     )
 
 
-def _check_finished(request: Request, source: Source, store: PartialStore) -> None:
-    """An earlier run may have been told to skip what this one stops at."""
-    if any(line.bad for line in store.finished):
-        for span, chunk in store.chunks(request.released.scores):
-            _require_good(request, source, chunk, span)
+def _take_finished(request: Request, source: Source, store: PartialStore, outcome: Outcome) -> None:
+    """What an earlier run finished; it may have been told to skip what this one stops at."""
+    for span, chunk in store.chunks(request.released.scores):
+        _require_good(request, source, chunk, span)
+        outcome.add(chunk, span)
 
 
-def _score(request: Request, source: Source, store: PartialStore, engine: Engine, progress: Progress) -> None:
+def _score(
+    request: Request, source: Source, store: PartialStore, engine: Engine, *, progress: Progress, outcome: Outcome
+) -> None:
     """Scores what is not finished, chunk by chunk."""
     if store.position.row == source.total_rows:
         return
@@ -150,6 +155,7 @@ def _score(request: Request, source: Source, store: PartialStore, engine: Engine
             store.add(portion, data, len(chunk.bad))
             progress.advance(store.position.row, portion.fraction)
             _require_good(request, source, chunk, portion.span)
+            outcome.add(chunk, portion.span)
 
 
 def _require_good(request: Request, source: Source, chunk: Chunk, span: Span) -> None:

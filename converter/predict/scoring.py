@@ -76,16 +76,13 @@ class Scorer:
 
     def _run(self, input_G: NDArray[np.float32]) -> NDArray[np.float32]:
         output = self._job.output
-        stored_G = quantize(input_G, self._job.input)
-        run = self._session.run
-        rows = [run(stored_G[row : row + 1]) for row in range(len(stored_G))]
-        if not rows:
+        if not len(input_G):
             return np.zeros((0, *output.shape), np.float32)
-        stored_GK = np.concatenate(rows)
-        if stored_GK.shape != (len(stored_G), *output.shape):
+        stored_GK = self._session.run_rows(quantize(input_G, self._job.input))
+        if stored_GK.shape != (len(input_G), *output.shape):
             raise ModelError(
                 f"output of {self._job.variant}: got shape {list(stored_GK.shape)}, "
-                f"expected {[len(stored_G), *output.shape]}"
+                f"expected {[len(input_G), *output.shape]}"
             )
         return dequantize(stored_GK, output)
 

@@ -1,8 +1,8 @@
 """What is kept while a prediction runs: chunks beside the result, so that a kill loses the chunks at work and no more.
 
     OUT.partial/job.json          which job the chunks are of
-    OUT.partial/finished.jsonl    a line for each finished chunk: its rows, its hash, where the source goes on
-    OUT.partial/chunks/00000000   the chunks
+    OUT.partial/finished.jsonl    a line for each finished chunk: rows, place, hash, where the source goes on
+    OUT.partial/chunks.bin        the chunks, one behind the other: one file is one fsync a chunk
     OUT.partial/lock              held while a process is at work here
 A chunk is on the disk before its line is; a line whose chunk is missing or damaged ends what counts as finished.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ from converter.predict.chunk import decode_chunk
 from converter.predict.portions import Position, Span
 from fleet_contract.codec import decode, encode
 from fleet_contract.errors import ConflictError, ContractError, DataError
-from fleet_files.durable import cannot_write, make_folder, write_file
+from fleet_files.durable import cannot_write, make_folder, sync_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 
 JOB_FILE: Final = "job.json"
 FINISHED_FILE: Final = "finished.jsonl"
-CHUNKS_FOLDER: Final = "chunks"
+CHUNKS_FILE: Final = "chunks.bin"
 LOCK_FILE: Final = "lock"
 
 
 class JobIdentity(Struct, frozen=True, kw_only=True):
     """All on which the bytes of chunks depend. `data_identity` is the source's; `tools` are versions by package."""
 
-    schema: int = 2
+    schema: int = 3
     release_sha256: str
     variant: str
     data: str
@@ -60,9 +61,16 @@ class Finished(Struct, frozen=True, kw_only=True):
     """A finished chunk. `bad` counts its rows without a prediction; `cursor` is where the source goes on."""
 
     span: Span
+    begin_byte: int
+    size_bytes: int
     sha256: str
     bad: int
     cursor: int
+
+    @property
+    def end_byte(self) -> int:
+        """Where the next chunk begins."""
+        return self.begin_byte + self.size_bytes
 
 
 class PartialStore:
@@ -92,13 +100,16 @@ class PartialStore:
         Raises:
             StorageError: it cannot be written.
         """
-        line = Finished(span=portion.span, sha256=hashlib.sha256(data).hexdigest(), bad=bad, cursor=portion.cursor)
-        write_file(self._path(portion.span), data)
-        try:
-            with (self._folder / FINISHED_FILE).open("ab") as file:
-                file.write(encode(line) + b"\n")
-        except OSError as error:
-            raise cannot_write(self._folder / FINISHED_FILE, error) from error
+        line = Finished(
+            span=portion.span,
+            begin_byte=self._end_byte,
+            size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            bad=bad,
+            cursor=portion.cursor,
+        )
+        self._append(CHUNKS_FILE, data, sync=True)
+        self._append(FINISHED_FILE, encode(line) + b"\n", sync=False)
         self.finished.append(line)
 
     def read(self, line: Finished) -> bytes:
@@ -107,23 +118,26 @@ class PartialStore:
         Raises:
             DataError: they are not those that were written.
         """
-        path = self._path(line.span)
+        path = self._folder / CHUNKS_FILE
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                file.seek(line.begin_byte)
+                data = file.read(line.size_bytes)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
         if hashlib.sha256(data).hexdigest() != line.sha256:
-            raise DataError(f"{path}: got another hash than was noted", hint="begin again with --restart")
+            raise DataError(f"{path}: {line.span}: got another hash than was noted", hint="begin again with --restart")
         return data
 
-    def chunks(self, scores: int) -> Iterator[tuple[Span, Chunk]]:
-        """All finished chunks in order, with their rows; each row must have so many scores.
+    def chunks(self, scores: int, *, only_bad: bool = False) -> Iterator[tuple[Span, Chunk]]:
+        """All finished chunks in order, or those with a row that has no prediction; each row must have so many scores.
 
         Raises:
             DataError: one is not what was written.
         """
         for line in self.finished:
-            yield line.span, decode_chunk(self.read(line), line.span, scores)
+            if line.bad or not only_bad:
+                yield line.span, decode_chunk(self.read(line), line.span, scores)
 
     def drop(self) -> None:
         """Removes the folder."""
@@ -140,16 +154,39 @@ class PartialStore:
                 break
             self.finished.append(line)
         write_file(path, b"".join(encode(line) + b"\n" for line in self.finished))
+        self._cut()
 
     def _whole(self, line: Finished) -> bool:
         try:
             self.read(line)
         except DataError:
             return False
-        return True
+        return line.begin_byte == self._end_byte
 
-    def _path(self, span: Span) -> Path:
-        return self._folder / CHUNKS_FOLDER / f"{span.index:08d}"
+    @property
+    def _end_byte(self) -> int:
+        return self.finished[-1].end_byte if self.finished else 0
+
+    def _append(self, name: str, data: bytes, *, sync: bool) -> None:
+        path = self._folder / name
+        try:
+            with path.open("ab") as file:
+                file.write(data)
+                file.flush()
+                if sync:
+                    os.fdatasync(file.fileno())
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def _cut(self) -> None:
+        """Takes what no line tells of off the end of the chunks."""
+        path = self._folder / CHUNKS_FILE
+        try:
+            with path.open("ab") as file:
+                file.truncate(self._end_byte)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
 
 @contextmanager
@@ -165,7 +202,6 @@ def partial_store(out: Path, job: JobIdentity, *, restart: bool = False) -> Iter
         if restart:
             (folder / JOB_FILE).unlink(missing_ok=True)
         _claim(folder, job, out)
-        make_folder(folder / CHUNKS_FOLDER)
         store = PartialStore(folder, job)
         store.load()
         yield store
@@ -177,7 +213,6 @@ def _claim(folder: Path, job: JobIdentity, out: Path) -> None:
         _require_same(decode_job(path.read_bytes(), path), job, out)
         return
     (folder / FINISHED_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHUNKS_FOLDER, ignore_errors=True)
     write_file(path, encode(job))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,14 +10,20 @@ import numpy as np
 from converter.predict.faults import MAX_NAMED, skipped_rows, write_list
 from converter.predict.request import Summary
 from converter.predict.results import Layout, columns
+from converter.predict.writing import open_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from converter.predict.chunk import Chunk
+    from converter.predict.portions import Span
     from converter.predict.request import Request, SkippedRow
     from converter.predict.results import Columns
     from converter.predict.store import PartialStore
+    from converter.predict.writing import ResultFile
     from fleet_contract.release import ReleaseManifest
 
 
@@ -25,8 +32,42 @@ def layout_of(manifest: ReleaseManifest, key: str, *, all_scores: bool) -> Layou
     return Layout(key=key, labels=manifest.labels, scores=manifest.outputs[0].shape[0], all_scores=all_scores)
 
 
-def result_columns(store: PartialStore, layout: Layout) -> Iterator[Columns]:
-    """The columns of each chunk in order."""
+class Outcome:
+    """What the finished chunks make: the result file, and how often each label is in it."""
+
+    def __init__(self, layout: Layout, file: ResultFile) -> None:
+        self._layout, self._file = layout, file
+        self._counts_K: NDArray[np.int64] = np.zeros(len(layout.labels), np.int64)
+
+    def add(self, chunk: Chunk, span: Span) -> None:
+        """Takes the next chunk.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        found = columns(chunk, span.start)
+        self._file.add(found)
+        if self._layout.labels:
+            self._counts_K += np.bincount(found.label_B[~found.absent_B], minlength=len(self._counts_K))
+
+    def finish(self) -> dict[str, int]:
+        """Puts the file in its place; how many rows have each label.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        self._file.finish()
+        return dict(zip(self._layout.labels, self._counts_K.tolist(), strict=True))
+
+
+@contextmanager
+def open_outcome(out: Path, layout: Layout, store: PartialStore) -> Iterator[Outcome]:
+    """The outcome for the result `out` of the chunks in `store`, to be filled and finished in the block."""
+    with open_result(out, layout, lambda: _stored_columns(store, layout), store.folder) as file:
+        yield Outcome(layout, file)
+
+
+def _stored_columns(store: PartialStore, layout: Layout) -> Iterator[Columns]:
     return (columns(chunk, span.start) for span, chunk in store.chunks(layout.scores))
 
 
@@ -35,8 +76,16 @@ def skipped_list(out: Path) -> Path:
     return out.with_name(f"{out.name}.skipped.csv")
 
 
-def sum_up(request: Request, layout: Layout, store: PartialStore, *, resumed_rows: int, duration_s: float) -> Summary:
-    """The summary; the list of skipped rows is written beside the result.
+def sum_up(
+    request: Request,
+    layout: Layout,
+    store: PartialStore,
+    *,
+    labels: dict[str, int],
+    resumed_rows: int,
+    duration_s: float,
+) -> Summary:
+    """The summary; the list of skipped rows is written beside the result. `labels` counts rows by label.
 
     Raises:
         StorageError: the list cannot be written.
@@ -50,7 +99,7 @@ def sum_up(request: Request, layout: Layout, store: PartialStore, *, resumed_row
         variant=released.variant.id,
         out=str(request.out),
         rows=rows,
-        labels=_label_counts(store, layout),
+        labels=labels,
         skipped_rows=skipped_count,
         skipped=_first(_skipped(store, layout)) if skipped_count else (),
         skipped_list=str(listed) if skipped_count else "",
@@ -61,18 +110,9 @@ def sum_up(request: Request, layout: Layout, store: PartialStore, *, resumed_row
 
 
 def _skipped(store: PartialStore, layout: Layout) -> Iterator[SkippedRow]:
-    for span, chunk in store.chunks(layout.scores):
+    for span, chunk in store.chunks(layout.scores, only_bad=True):
         yield from skipped_rows(chunk, span)
 
 
 def _first(skipped: Iterator[SkippedRow]) -> tuple[SkippedRow, ...]:
     return tuple(row for row, _ in zip(skipped, range(MAX_NAMED), strict=False))
-
-
-def _label_counts(store: PartialStore, layout: Layout) -> dict[str, int]:
-    if not layout.labels:
-        return {}
-    counts_K = np.zeros(len(layout.labels), np.int64)
-    for each in result_columns(store, layout):
-        counts_K += np.bincount(each.label_B[~each.absent_B], minlength=len(counts_K))
-    return dict(zip(layout.labels, counts_K.tolist(), strict=True))

@@ -25,16 +25,35 @@ if TYPE_CHECKING:
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def write_npz(path: Path, layout: Layout, chunks: Callable[[], Iterable[Columns]]) -> None:
-    """Writes the result; `chunks` is called once for each array, and once before for their sizes."""
-    count, key_dtype = _sizes(chunks())
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, dtype, shape, part in _members(layout, key_dtype):
-            info = zipfile.ZipInfo(f"{name}.npy", _DATE)
-            with archive.open(info, "w", force_zip64=True) as member:
-                member.write(_head(dtype, (count, *shape)))
-                for columns in chunks():
-                    member.write(np.ascontiguousarray(part(columns), dtype).tobytes())
+class NpzWriter:
+    """See `Writer`; an array comes after the other, so all but their sizes is written at the end.
+
+    `chunks` is called once for each array.
+    """
+
+    def __init__(self, path: Path, layout: Layout, chunks: Callable[[], Iterable[Columns]]) -> None:
+        self._path, self._layout, self._chunks = path, layout, chunks
+        self._count = 0
+        self._key_dtype: np.dtype[Any] = np.dtype(np.int64)
+
+    def add(self, columns: Columns) -> None:
+        """See `Writer.add`."""
+        dtype = columns.key_B.dtype
+        self._key_dtype = np.promote_types(self._key_dtype, dtype) if self._count else dtype
+        self._count += len(columns.key_B)
+
+    def finish(self) -> None:
+        """See `Writer.finish`."""
+        with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED) as archive:
+            for name, dtype, shape, part in _members(self._layout, self._key_dtype):
+                info = zipfile.ZipInfo(f"{name}.npy", _DATE)
+                with archive.open(info, "w", force_zip64=True) as member:
+                    member.write(_head(dtype, (self._count, *shape)))
+                    for columns in self._chunks():
+                        member.write(np.ascontiguousarray(part(columns), dtype).tobytes())
+
+    def close(self) -> None:
+        """See `Writer.close`; nothing stays open."""
 
 
 def _members(layout: Layout, key_dtype: np.dtype[Any]) -> list[tuple[str, np.dtype[Any], tuple[int, ...], Any]]:
@@ -58,16 +77,6 @@ def _members(layout: Layout, key_dtype: np.dtype[Any]) -> list[tuple[str, np.dty
 def _with_nan(values_B: NDArray[np.float32], columns: Columns) -> NDArray[np.float32]:
     absent = columns.absent_B.reshape(-1, *(1,) * (values_B.ndim - 1))
     return np.where(absent, np.float32(np.nan), values_B)
-
-
-def _sizes(chunks: Iterable[Columns]) -> tuple[int, np.dtype[Any]]:
-    """How many rows there are, and the type that holds every key."""
-    count = 0
-    dtype: np.dtype[Any] = np.dtype(np.int64)
-    for columns in chunks:
-        dtype = columns.key_B.dtype if count == 0 else np.promote_types(dtype, columns.key_B.dtype)
-        count += len(columns.key_B)
-    return count, dtype
 
 
 def _head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:

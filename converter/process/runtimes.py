@@ -1,4 +1,4 @@
-"""The real runtimes behind one small port: load an artifact, run single inferences on one thread.
+"""The real runtimes behind one small port: load an artifact, run rows one at a time on one thread.
 
 Only child processes use these: a file that makes a runtime crash must not take the tool with it.
 """
@@ -46,6 +46,9 @@ class Session(Protocol):
 
     def run(self, stored_1: NDArray[np.generic]) -> NDArray[np.generic]:
         """The output for one input; both carry a batch axis of 1. The result is the caller's."""
+
+    def run_rows(self, stored_B: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The outputs of inputs (B, ...), B at least 1, each run alone: the same bits as `run`, in less time."""
 
 
 def open_session(runtime: Runtime, path: Path, *, package: str = "") -> Session:
@@ -102,6 +105,20 @@ class _LiteRtSession:
         result: NDArray[np.generic] = self._interpreter.get_tensor(self._output_index)
         return result
 
+    def run_rows(self, stored_B: NDArray[np.generic]) -> NDArray[np.generic]:
+        set_tensor, invoke, get_tensor = (
+            getattr(self._interpreter, name) for name in ("set_tensor", "invoke", "get_tensor")
+        )
+        rows = []
+        try:
+            for stored_1 in stored_B[:, np.newaxis]:
+                set_tensor(self._input_index, stored_1)
+                invoke()
+                rows.append(get_tensor(self._output_index))
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{self.runtime_package} cannot run it: {error}") from error
+        return np.concatenate(rows)
+
 
 class _OnnxSession:
     """onnxruntime on the CPU."""
@@ -127,6 +144,31 @@ class _OnnxSession:
         except Exception as error:  # onnxruntime's errors share no base class
             raise ModelError(f"onnxruntime cannot run it: {error}") from error
         return result
+
+    def run_rows(self, stored_B: NDArray[np.generic]) -> NDArray[np.generic]:
+        stored_1, output_1 = _empty(1, self.input), _empty(1, self.output)
+        output_B = _empty(len(stored_B), self.output)
+        try:
+            binding, run = self._bound(stored_1, output_1), self._session.run_with_iobinding
+            for row, stored in enumerate(stored_B):
+                stored_1[0] = stored
+                run(binding)
+                output_B[row] = output_1[0]
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise ModelError(f"onnxruntime cannot run it: {error}") from error
+        return output_B
+
+    def _bound(self, stored_1: NDArray[np.generic], output_1: NDArray[np.generic]) -> Any:
+        """Input and output bound to these arrays once: else each run pays for it, more than for a small network."""
+        value = runtime_module(self.runtime_package).OrtValue.ortvalue_from_numpy
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self.input.name, value(stored_1))
+        binding.bind_ortvalue_output(self.output.name, value(output_1))
+        return binding
+
+
+def _empty(count: int, spec: TensorSpec) -> NDArray[np.generic]:
+    return np.empty((count, *spec.shape), spec.dtype.value)
 
 
 def _check_one(path: Path, inputs: Sequence[object], outputs: Sequence[object]) -> None:

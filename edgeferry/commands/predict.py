@@ -32,7 +32,7 @@ def predict(
     batch: Annotated[
         int, typer.Option(min=0, help="Rows of a chunk: what a kill can lose; 0: what suits the variant.")
     ] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that score; 0: one less than there are cores.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that score; 0: as many as there are cores.")] = 0,
     columns: Annotated[
         str, typer.Option(help="A table's columns that are the input, in order, where the release does not name them.")
     ] = "",
@@ -99,7 +99,7 @@ def _engine(name: str, workers: int, limits: Limits) -> Engine:
     if name == "local":
         from converter.predict.engine import LocalEngine
 
-        return LocalEngine(workers=workers or max(1, len(os.sched_getaffinity(0)) - 1), limits=limits)
+        return LocalEngine(workers=workers or len(os.sched_getaffinity(0)), limits=limits)
     if name == "ray":
         from converter.predict.ray_engine import RayEngine
 

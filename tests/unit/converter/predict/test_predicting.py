@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,8 +82,13 @@ def test_a_damaged_chunk_is_scored_again(request_: Request) -> None:
     """A chunk whose bytes are not those that were noted counts for nothing, nor does what follows it."""
     with pytest.raises(ModelError):
         run(request_, InProcessEngine(fail_at=5))
-    chunk = request_.out.with_name("out.parquet.partial") / "chunks" / "00000002"
-    chunk.write_bytes(chunk.read_bytes()[:-1])
+    folder = request_.out.with_name("out.parquet.partial")
+    chunks, lines = (
+        bytearray((folder / "chunks.bin").read_bytes()),
+        (folder / "finished.jsonl").read_text().splitlines(),
+    )
+    chunks[json.loads(lines[2])["begin_byte"] + 99] ^= 1
+    (folder / "chunks.bin").write_bytes(chunks)
     engine = InProcessEngine()
     assert run(request_, engine).resumed_rows == 8
     assert engine.scored == [2, 3, 4, 5]
