@@ -3,8 +3,8 @@
     with leaving_out("pandas"):
         import keras
 
-Keras imports pandas, matplotlib and scikit-learn, MLflow pandas and polars, only to offer wrappers for them; both do
-without, at two thirds of the seconds. Whoever imports such a package afterwards gets it as ever.
+Keras imports pandas, matplotlib and scikit-learn, MLflow pandas and polars, scikit-learn pandas, only to offer wrappers
+for them; all do without, at two thirds of the seconds. Whoever imports such a package afterwards gets it as ever.
 """
 
 from __future__ import annotations

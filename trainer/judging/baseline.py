@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from fleet_contract.errors import MissingExtraError
+from trainer.lean_imports import leaving_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +37,9 @@ def simple_models(train: LabelledInputs, test: LabelledInputs) -> tuple[SimpleMo
         MissingExtraError: scikit-learn is not installed.
     """
     try:
-        from sklearn.linear_model import RidgeClassifier
-        from sklearn.neighbors import NearestCentroid
+        with leaving_out("pandas"):
+            from sklearn.linear_model import RidgeClassifier
+            from sklearn.neighbors import NearestCentroid
     except ImportError as error:
         raise MissingExtraError.for_extra("trainer", "scikit-learn") from error
     rows_I = evenly(len(train.labels_B), MAX_ROWS)
