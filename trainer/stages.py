@@ -14,7 +14,7 @@ from trainer.data.parts import NOTHING_REMOVED, Removed, absent_classes
 from trainer.data.schema import infer_schema, read_schema, write_schema
 from trainer.data.split import split_rows
 from trainer.data.verify import accepted, find_anomalies
-from trainer.judging.baseline import simple_models
+from trainer.judging.baseline import MAX_ROWS, evenly, simple_models
 from trainer.judging.evaluate import evaluate
 from trainer.judging.policy import require_allowed_features, require_allowed_source
 from trainer.judging.user_tests import behaviour_results
@@ -145,7 +145,7 @@ def judge(project: Project, prepared: Prepared, trained: Trained) -> Judged:
     def score_raw(raw_B: RawInputs) -> NDArray[np.float32]:
         return score(trained.model, apply(prepared.steps, raw_B))
 
-    test_I = prepared.parts.test_I
+    test_I, train_I = prepared.parts.test_I, prepared.parts.train_I
     test = prepared.inputs(test_I)
     scores_BK = score(trained.model, test.inputs_B)
     data, seed = prepared.data, project.settings.data.split.seed
@@ -154,9 +154,9 @@ def judge(project: Project, prepared: Prepared, trained: Trained) -> Judged:
         scores_BK=scores_BK,
         labels_B=test.labels_B,
         label_names=data.label_names,
-        train_labels_B=data.labels_B[prepared.parts.train_I],
+        train_labels_B=data.labels_B[train_I],
         evaluation=evaluate(scores_BK, test.labels_B, data.label_names, data.slices_B[test_I]),
-        simple_models=simple_models(prepared.inputs(prepared.parts.train_I), test),
+        simple_models=simple_models(prepared.inputs(train_I[evenly(len(train_I), MAX_ROWS)]), test),
         behaviour=behaviour_results(
             project.settings.validate,
             score_raw,
