@@ -78,6 +78,7 @@ def run(
             prepared,
             run_id=tracked.run_id,
             champion_version=champion.version if champion else 0,
+            learned_with=trained.learned_with,
             retrain_request_id=retrain_request_id,
             data_override=verified.override,
             usage=meter.read(),

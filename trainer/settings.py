@@ -14,6 +14,7 @@ from fleet_contract.candidate import GateOverrides, Keep, VariantGates
 from fleet_contract.names import NameStr
 from fleet_contract.release import Fraction
 from trainer.judging.gate_settings import CiSection, DirectionalSection, InvarianceSection, PolicySection
+from trainer.training.class_weight import ClassWeight
 from trainer.training.distribute import Strategy
 from trainer.training.precision import Precision
 from trainer.tuning.settings import TuneSection
@@ -94,7 +95,7 @@ class PreprocessingSection(Struct, frozen=True, kw_only=True):
 
 
 class ModelSection(Struct, frozen=True, kw_only=True):
-    """`[model]`: the file with `build_model` and what is passed to it."""
+    """`[model]`: the file with `build_model`, and `train_model` if it has one, and what is passed to the first."""
 
     file: str = "model.py"
     hyperparameters: dict[str, bool | int | float | str] = {}
@@ -105,12 +106,13 @@ class TrainSection(Struct, frozen=True, kw_only=True):
 
     `early_stopping_patience` counts epochs without a better validation loss, 0 never stops early; `fleet_share` is the
     share of fleet samples in an epoch, reached by repeating each at most `fleet_max_repeats` times, the rest being a
-    replay of the base data.
+    replay of the base data. Without a `learning_rate` Adam has 0.001; a model that `build_model` compiled takes none.
     """
 
     epochs: Positive = 20
     batch_size: Positive = 64
-    learning_rate: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.001
+    learning_rate: Annotated[float, Meta(gt=0.0, le=10.0)] | None = None
+    class_weight: ClassWeight = ClassWeight.NONE
     early_stopping_patience: Count = 5
     seed: Seed = 0
     fleet_share: Share = 0.5
@@ -141,7 +143,8 @@ class ValidateSection(Struct, frozen=True, kw_only=True):
     than `min_slice_samples` test rows are reported and not gated. `min_gain_over_baseline` is over always answering the
     commonest class, `min_gain_over_simple_model` over the best of two models of scikit-learn that anybody would try
     first; -1 only measures it. `max_churn` bounds the share of rows that champion and candidate decide differently,
-    `max_lost` the share that only the champion gets right, `max_slice_gap` how far the worst slice is behind the best.
+    `max_lost` the share that only the champion gets right, `max_slice_gap` how far the worst slice is behind the best;
+    `min_class_recall` is asked of every class with at least `min_slice_samples` test rows.
     """
 
     min_accuracy: Fraction
@@ -154,6 +157,7 @@ class ValidateSection(Struct, frozen=True, kw_only=True):
     min_slice_accuracy: Fraction = 0.0
     min_slice_samples: Positive = 20
     max_slice_gap: Fraction = 1.0
+    min_class_recall: Fraction = 0.0
     max_calibration_error: Fraction = 1.0
     invariance: tuple[InvarianceSection, ...] = ()
     directional: tuple[DirectionalSection, ...] = ()

@@ -204,11 +204,11 @@ BROKEN_MODELS = {
 @pytest.mark.parametrize(("source", "words"), BROKEN_MODELS.values(), ids=BROKEN_MODELS)
 def test_a_broken_model_file_is_refused_before_training(tmp_path: Path, source: str, words: str) -> None:
     """The error says what is wrong with the user's model."""
-    from trainer.training.model_file import build_model
+    from trainer.training.model_file import load_model_file
 
     (tmp_path / "model.py").write_text(source)
     with pytest.raises(ModelError) as caught:
-        build_model(tmp_path / "model.py", (4, 4, 1), 3, {"units": 4})
+        load_model_file(tmp_path / "model.py").build((4, 4, 1), 3, {"units": 4})
     assert words in caught.value.message
 
 

@@ -22,10 +22,13 @@ import keras
 
 def build_model(input_shape, class_count, *, units=16):
     layers = keras.layers
-    return keras.Sequential([
+    model = keras.Sequential([
         keras.Input(input_shape), layers.Flatten(), layers.Dense(units), layers.BatchNormalization(),
         layers.ReLU(), layers.Dropout(0.4), layers.Dense(class_count, activation="softmax"),
     ])
+    optimizer = keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.02, 300), weight_decay=0.01)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
 """
 
 
@@ -65,11 +68,13 @@ def _local_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_project(folder: Path) -> Path:
-    """A project whose network has state of every kind: weights, moving averages, a random generator."""
+    """A project with state of every kind: weights, moving averages, a random generator, moments, a schedule's place."""
     write_test_project(folder, rows=1500, epochs=EPOCHS)
     (folder / "model.py").write_text(MODEL)
     text = (folder / "edgeferry.toml").read_text()
-    (folder / "edgeferry.toml").write_text(text.replace("batch_size = 32", "batch_size = 8"))
+    (folder / "edgeferry.toml").write_text(
+        text.replace("batch_size = 32\nlearning_rate = 0.02", 'batch_size = 8\nclass_weight = "balanced"')
+    )
     return folder
 
 

@@ -41,6 +41,7 @@ def describe_lineage(
     run_id: str,
     champion_version: int,
     retrain_request_id: str,
+    learned_with: Mapping[str, str | float],
     data_override: str = "",
     usage: Usage | None = None,
 ) -> Lineage:
@@ -54,10 +55,11 @@ def describe_lineage(
         git_revision=git_revision(project.folder),
         seed=train.seed,
         hyperparameters={
+            **learned_with,
             **project.settings.model.hyperparameters,
             "epochs": train.epochs,
             "batch_size": train.batch_size,
-            "learning_rate": train.learning_rate,
+            "class_weight": train.class_weight.value,
         },
         tool_versions=tool_versions(),
         retrain_request_id=retrain_request_id,

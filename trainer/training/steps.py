@@ -38,12 +38,16 @@ def seed_epoch(*, seed: int, epoch: int) -> None:
 
 @dataclass(slots=True)
 class Batches:
-    """Batches of the rows of one epoch after the other; `epoch` says which order the next iteration has."""
+    """Batches of the rows of one epoch after the other; `epoch` says which order the next iteration has.
+
+    A batch is inputs, labels and, where there are any, weights.
+    """
 
     inputs_B: NDArray[np.float32]
     labels_B: Labels
     batch_size: int
     seed: int
+    weights_B: NDArray[np.float32] | None = None
     epoch: int = field(default=1)
 
     def shuffled(self) -> Any:
@@ -70,8 +74,10 @@ class Batches:
         import tensorflow as tf
 
         with tf.device("CPU:0"):
-            inputs_B, labels_B = tf.constant(self.inputs_B), tf.constant(self.labels_B)
-        gathered = rows_I.map(lambda some_I: (tf.gather(inputs_B, some_I), tf.gather(labels_B, some_I)))
+            columns = [
+                tf.constant(rows_B) for rows_B in (self.inputs_B, self.labels_B, self.weights_B) if rows_B is not None
+            ]
+        gathered = rows_I.map(lambda some_I: tuple(tf.gather(rows_B, some_I) for rows_B in columns))
         return gathered.prefetch(2)
 
 

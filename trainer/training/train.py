@@ -7,13 +7,14 @@ user's own must draw through a `keras.random.SeedGenerator` that the layer holds
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fleet_contract.errors import EdgeferryError, ModelError
 from trainer.training.checkpoint import Checkpoint
+from trainer.training.compiling import require_metrics
 from trainer.training.early_stopping import Watch
 from trainer.training.steps import Batches, build_state, compile_step, seed_epoch
 
@@ -33,10 +34,16 @@ SCORE_BATCH = 512
 
 @dataclass(frozen=True, slots=True)
 class LabelledInputs:
-    """Preprocessed inputs (float32) with the index of each one's class."""
+    """Preprocessed inputs (float32) with the index of each one's class, and how much each counts (None: all alike)."""
 
     inputs_B: NDArray[np.float32]
     labels_B: Labels
+    weights_B: NDArray[np.float32] | None = None
+
+
+def weigh(rows: LabelledInputs, weights_K: NDArray[np.float32] | None) -> LabelledInputs:
+    """The rows, each with the weight of its class; None leaves them as they are."""
+    return rows if weights_K is None else replace(rows, weights_B=weights_K[rows.labels_B])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,6 @@ class Fit:
 
 
 def fit_model(
-    keras: Any,
     model: Any,
     *,
     train: LabelledInputs,
@@ -61,8 +67,8 @@ def fit_model(
 ) -> Fit:
     """Trains `model` in place and leaves it with the weights of the epoch of least validation loss.
 
-    `model` was made in the distribution's scope. `run` holds the checkpoints of this very training; None keeps none.
-    What `after_batch` raises stops the training.
+    `model` was made and compiled in the distribution's scope. `run` holds the checkpoints of this very training; None
+    keeps none. What `after_batch` raises stops the training.
 
     Raises:
         ModelError: Keras cannot train it.
@@ -70,14 +76,8 @@ def fit_model(
         UnreachableError: another worker went away.
     """
     try:
-        with distribution.scope():
-            model.compile(
-                optimizer=keras.optimizers.Adam(settings.learning_rate),
-                loss="sparse_categorical_crossentropy",
-                metrics=["accuracy"],
-                jit_compile=False,
-            )
         build_state(model, distribution, (train.inputs_B[:1], train.labels_B[:1]))
+        require_metrics(model)
         return _Training(model, distribution, settings, progress, run, after_batch).fit(train, validation)
     except EdgeferryError:
         raise
@@ -105,7 +105,7 @@ class _Training:
         """All epochs that are still to do, then the best one's weights."""
         self._go_on()
         size, seed = self.settings.batch_size, self.settings.seed
-        batches = Batches(train.inputs_B, train.labels_B, size, seed)
+        batches = Batches(train.inputs_B, train.labels_B, size, seed, train.weights_B)
         train_batches = self.distribution.share(batches.shuffled())
         test_batches = Batches(validation.inputs_B, validation.labels_B, size, seed).in_order()
         train_step = compile_step(self.model.train_step, self.distribution, train_batches)
