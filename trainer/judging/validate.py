@@ -13,6 +13,7 @@ import numpy as np
 
 from fleet_contract.errors import ModelError
 from fleet_contract.release import Evaluation, GateResult, SliceEvaluation, Verdict
+from trainer.judging.by_class import class_figures
 from trainer.judging.churn import changed_decisions
 from trainer.judging.evaluate import correct_rows
 from trainer.judging.gate import at_least, at_most
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from trainer.data.dataset import Labels, RawInputs
     from trainer.judging.baseline import SimpleModel
+    from trainer.judging.by_class import ClassFigures
     from trainer.judging.user_tests import BehaviourResult
     from trainer.settings import ValidateSection
     from trainer.tuning.importance import PartImportance
@@ -56,6 +58,11 @@ class Judged:
     simple_models: tuple[SimpleModel, ...] = ()
     behaviour: tuple[BehaviourResult, ...] = ()
     importances: tuple[PartImportance, ...] = ()
+
+    @property
+    def classes(self) -> tuple[ClassFigures, ...]:
+        """How good the candidate is at each class."""
+        return class_figures(self.scores_BK, self.labels_B, self.label_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ def validate(judged: Judged, settings: ValidateSection, paired: PairedTest | Non
         *([_simple_model_gate(judged, settings)] if judged.simple_models else []),
         _slice_gate(judged, settings),
         _gap_gate(judged, settings),
+        _recall_gate(judged, settings),
         _calibration_gate(judged, settings),
         *(result.gate for result in judged.behaviour),
         *([] if paired is None else _champion_gates(paired, settings)),
@@ -195,6 +203,27 @@ def _slice_gate(judged: Judged, settings: ValidateSection) -> GateResult:
         worst.accuracy,
         settings.min_slice_accuracy,
         f"slice {worst.name!r} with {worst.sample_count} rows, of {len(large)} slices with at least "
+        f"{settings.min_slice_samples}",
+    )
+
+
+def _recall_gate(judged: Judged, settings: ValidateSection) -> GateResult:
+    """The worst class of those with rows enough; the mean over all rows, which is the accuracy, where none has."""
+    overall = judged.evaluation.overall
+    present = [one for one in judged.classes if one.sample_count]
+    large = [one for one in present if one.sample_count >= settings.min_slice_samples]
+    worst = min(large, key=lambda one: one.recall, default=None)
+    if worst is None:
+        measured, low, high = overall.accuracy, overall.low, overall.high
+        which = f"recall over all {overall.sample_count} rows"
+    else:
+        measured, low, high = worst.recall, worst.low, worst.high
+        which = f"recall of class {worst.name!r} with {worst.sample_count} rows"
+    return at_least(
+        "min-class-recall",
+        measured,
+        settings.min_class_recall,
+        f"{which}, 95 % interval {low:.4f} to {high:.4f}; {len(large)} of {len(present)} classes have at least "
         f"{settings.min_slice_samples}",
     )
 

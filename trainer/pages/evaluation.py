@@ -10,6 +10,7 @@ from msgspec import Struct
 from fleet_contract.codec import UtcTime, encode
 from fleet_contract.release import Evaluation, Verdict
 from trainer.judging.baseline import SimpleModel
+from trainer.judging.by_class import ClassFigures, balanced_accuracy, macro_f1
 from trainer.judging.calibration import ReliabilityBin, confusion_counts, reliability_curve
 from trainer.judging.user_tests import BehaviourResult
 from trainer.pages.page import figure, heading, page, paragraph, table
@@ -39,10 +40,14 @@ class EvaluationRecord(Struct, frozen=True, kw_only=True):
     simple_models: tuple[SimpleModel, ...] = ()
     behaviour: tuple[BehaviourResult, ...] = ()
     importances: tuple[PartImportance, ...] = ()
+    balanced_accuracy: float = 0.0
+    macro_f1: float = 0.0
+    classes: tuple[ClassFigures, ...] = ()
 
 
 def evaluation_record(model: str, judged: Judged, verdict: Verdict, now: datetime) -> EvaluationRecord:
     """The record of what `judged` holds."""
+    classes = judged.classes
     return EvaluationRecord(
         model=model,
         created_at=now,
@@ -51,6 +56,9 @@ def evaluation_record(model: str, judged: Judged, verdict: Verdict, now: datetim
         verdict=verdict,
         confusion=tuple(tuple(row) for row in confusion_counts(judged.scores_BK, judged.labels_B).tolist()),
         reliability=reliability_curve(judged.scores_BK, judged.labels_B),
+        balanced_accuracy=balanced_accuracy(classes),
+        macro_f1=macro_f1(classes),
+        classes=classes,
         simple_models=judged.simple_models,
         behaviour=judged.behaviour,
         importances=judged.importances,
@@ -88,7 +96,8 @@ def evaluation_page(record: EvaluationRecord) -> str:
     overall = record.evaluation.overall
     summary = (
         f"Verdict: {'passed' if record.verdict.passed else 'FAILED'}. Accuracy {overall.accuracy:.4f} on "
-        f"{overall.sample_count} held-out rows, 95 % interval {overall.low:.4f} to {overall.high:.4f}. "
+        f"{overall.sample_count} held-out rows, 95 % interval {overall.low:.4f} to {overall.high:.4f}; balanced "
+        f"accuracy {record.balanced_accuracy:.4f}, macro F1 {record.macro_f1:.4f}. "
         f"Candidate of {record.created_at:%Y-%m-%d %H:%M} UTC."
     )
     return page(
@@ -101,6 +110,8 @@ def evaluation_page(record: EvaluationRecord) -> str:
             *(figure(svg, words) for svg, words in plots(record).values()),
             heading("Slices"),
             table(("slice", "rows", "accuracy", "low", "high"), _slice_rows(record.evaluation)),
+            heading("Classes"),
+            table(("class", "rows", "recall", "low", "high", "precision", "F1"), _class_rows(record)),
             *_simple(record),
         ],
     )
@@ -123,6 +134,17 @@ def _slice_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     return [
         (part.name, str(part.sample_count), f"{part.accuracy:.4f}", f"{part.low:.4f}", f"{part.high:.4f}")
         for part in (evaluation.overall, *evaluation.slices)
+    ]
+
+
+def _class_rows(record: EvaluationRecord) -> list[tuple[str, ...]]:
+    return [
+        (
+            one.name,
+            str(one.sample_count),
+            *(f"{share:.4f}" for share in (one.recall, one.low, one.high, one.precision, one.f1)),
+        )
+        for one in record.classes
     ]
 
 

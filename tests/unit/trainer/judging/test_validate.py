@@ -59,6 +59,7 @@ RIGHT_90 = np.arange(100) % 10 != 0
         ({"min_accuracy": 0.91}, "min-accuracy"),
         ({"min_gain_over_baseline": 0.41}, "min-gain-over-baseline"),
         ({"min_slice_accuracy": 0.91}, "worst-slice"),
+        ({"min_class_recall": 0.91}, "min-class-recall"),
         ({"max_calibration_error": 0.01}, "max-calibration-error"),
     ],
 )
@@ -82,6 +83,19 @@ def test_the_worst_slice_counts_only_when_it_is_large_enough() -> None:
     strict = msgspec.structs.replace(LENIENT, min_slice_accuracy=0.5, min_gain_over_baseline=0.0)
     assert failed(judged, strict) == []
     assert failed(judged, msgspec.structs.replace(strict, min_slice_samples=5)) == ["worst-slice"]
+
+
+def test_the_recall_of_a_rare_class_counts_only_when_it_has_rows_enough() -> None:
+    """Five missed rows of a class prove nothing unless the project says so; the gate names class, interval and rows."""
+    judged = judge(np.arange(100) >= 5, share=0.05)
+    strict = msgspec.structs.replace(LENIENT, min_class_recall=0.5)
+    assert failed(judged, strict) == []
+    few = msgspec.structs.replace(strict, min_slice_samples=5)
+    assert failed(judged, few) == ["min-class-recall"]
+    (detail,) = [gate.detail for gate in validate(judged, few, None).gates if gate.gate == "min-class-recall"]
+    assert detail.startswith("recall of class 'a' with 5 rows, 95 % interval 0.0000 to 0.4345; 2 of 2 classes")
+    none_large = msgspec.structs.replace(strict, min_slice_samples=200)
+    assert failed(judged, none_large) == []
 
 
 def test_a_champion_that_is_clearly_better_fails_both_of_its_gates() -> None:
