@@ -56,6 +56,19 @@ def test_inspect_tells_figures_and_balance(project: Project) -> None:
     assert (found["rows"], found["kind"], found["features"][0]["high"]) == (300, "images", 255.0)
 
 
+def test_a_rare_class_is_hinted_at_and_stops_nothing(project: Project) -> None:
+    """A line of inspect and verify that names the class and the settings for it; none where classes are even."""
+    assert not any("hint" in call(project, command).stdout for command in ("inspect", "verify"))
+    images_B, labels_B = make_images(600)
+    kept_I = np.flatnonzero((labels_B != 2) | (np.arange(600) < 48))
+    np.savez(project.folder / "data.npz", inputs=images_B[kept_I], labels=labels_B[kept_I], label_names=LABELS)
+    for command in ("inspect", "verify"):
+        told = call(project, command)
+        assert told.exit_code == 0
+        assert "hint   class 'high' is 3.8% of the rows" in told.stdout
+        assert "[train] class_weight" in told.stdout
+
+
 def test_the_page_needs_nothing_else_and_shows_images(project: Project, tmp_path: Path) -> None:
     """No script, no address to fetch from; examples and plots are inside."""
     page = tmp_path / "report.html"
@@ -161,7 +174,9 @@ def test_what_was_taken_out_is_in_the_lineage(project: Project) -> None:
     progress = RecordingProgress()
     data = ingest(project, None, progress)
     prepared = split_and_fit(project, data, verify(project, data, progress).schema, progress)
-    lineage = describe_lineage(project, prepared, run_id="r", champion_version=0, retrain_request_id="")
+    lineage = describe_lineage(
+        project, prepared, run_id="r", champion_version=0, retrain_request_id="", learned_with={}
+    )
     assert lineage.data_removed == {"copies": prepared.removed.copies}
     assert prepared.removed.copies > 20
     assert Removed(near=3).figures() == {"near_duplicates": 3}
@@ -180,9 +195,9 @@ def test_a_training_keeps_the_page_unless_the_project_wants_none(project: Projec
     prepared = split_and_fit(project, data, verified.schema, progress)
     page = data_files(project, prepared, verified)[DATA_REPORT_FILE].decode()
     assert "Training and test rows: skew" in page
-    assert "ada: all is well &lt;here&gt; (range: " in page
-    section = msgspec.structs.replace(project.settings.data, report=False)
     assert "edgeferry data verify --html FILE" in page
     assert "regression" not in page
+    assert "ada: all is well &lt;here&gt; (range: " in page
+    section = msgspec.structs.replace(project.settings.data, report=False)
     silent = replace(project, settings=msgspec.structs.replace(project.settings, data=section))
     assert data_files(silent, prepared, verified) == {}

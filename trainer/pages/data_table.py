@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from trainer.pages.data import DataReport
 
 MOST_FEATURES: Final = 50
+RARE_SHARE: Final = 0.05
+RARE_OF_EVEN_SHARE: Final = 0.5
+"""Of thirty classes each has but a thirtieth: the rarest is rare when it has less than half of that."""
 
 
 def print_statistics(statistics: DataStatistics) -> None:
@@ -32,6 +35,7 @@ def print_statistics(statistics: DataStatistics) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _hint_rare_class(console, statistics)
 
 
 def print_findings(report: DataReport) -> None:
@@ -45,6 +49,7 @@ def print_findings(report: DataReport) -> None:
         console.print(_skew_table(report.against))
     if not report.fatal:
         console.print(f"[green]sound[/green]  {report.statistics.rows} rows meet the schema")
+    _hint_rare_class(console, report.statistics)
 
 
 def _feature_table(statistics: DataStatistics) -> Table:
@@ -61,6 +66,18 @@ def _class_table(statistics: DataStatistics) -> Table:
     for one in statistics.classes:
         table.add_row(escape(one.name), str(one.count), f"{one.share:.1%}")
     return table
+
+
+def _hint_rare_class(console: Console, statistics: DataStatistics) -> None:
+    """A line where the other classes may drown the rarest."""
+    rarest = min(statistics.classes, key=lambda one: one.share, default=None)
+    if rarest is None or rarest.share >= min(RARE_SHARE, RARE_OF_EVEN_SHARE / len(statistics.classes)):
+        return
+    words = (
+        f"hint   class {rarest.name!r} is {rarest.share:.1%} of the rows, and accuracy says little of it: "
+        "see [train] class_weight and [validate] min_class_recall"
+    )
+    console.print(escape(words), highlight=False, soft_wrap=True)
 
 
 def _skew_table(skew: SkewReport) -> Table:
