@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MIB = 1024**2
 
+WITHOUT_ROLES = {"categories": [], "slices": [""], "groups": None, "times": None}
+
 TFRECORD = """
 import io, json, sys
 from pathlib import Path
@@ -38,6 +40,7 @@ import numpy as np
 from PIL import Image
 
 from fleet_contract.errors import EdgeferryError
+from fleet_contract.release import Feature as ColumnFeature
 from trainer.training.keras_runtime import import_keras, prepare
 from trainer.settings import DataSection
 from trainer.sources.uri import load_source
@@ -61,8 +64,9 @@ def text(*values):
     return Feature(bytes_list=tf.train.BytesList(value=values))
 
 
-def write(name, rows):
-    with tf.io.TFRecordWriter(str(folder / name)) as file:
+def write(name, rows, packing=""):
+    (folder / name).parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(folder / name), options=packing) as file:
         for row in rows:
             file.write(tf.train.Example(features=tf.train.Features(feature=row)).SerializeToString())
     return (folder / name).read_bytes()
@@ -74,16 +78,20 @@ def png(value):
     return buffer.getvalue()
 
 
-def attempt(name, **settings):
+def attempt(name, known=(), **settings):
     try:
-        data = load_source(DataSection(source="tfrecord:" + name, **settings), folder)
+        data = load_source(DataSection(source="tfrecord:" + name, **settings), folder, known=known)
     except EdgeferryError as error:
-        found[name] = f"{type(error).__name__}: {error.message}"
+        found[name] = f"{type(error).__name__}: {error.message} | {error.hint}"
         return
     found[name] = {
         "shape": list(data.inputs_B.shape), "dtype": data.inputs_B.dtype.name, "labels": list(data.label_names),
         "last": data.inputs_B[-1].reshape(-1).tolist(), "index": data.labels_B.tolist(),
         "features": [feature.name for feature in data.features],
+        "categories": [list(feature.categories) for feature in data.features if feature.categories],
+        "slices": sorted(set(data.slices_B.tolist())), "place": data.places.name(len(data) - 1),
+        "groups": None if data.groups_B is None else data.groups_B.tolist(),
+        "times": None if data.times_B is None else data.times_B.tolist(),
     }
 
 
@@ -111,6 +119,37 @@ write("unlabelled", [*series, {"x": floats(1, 2, 3, 4)}])
 attempt("unlabelled")
 write("broken-image", [{"image": text(png(1)), "label": ints(0)}, {"image": text(b"\\x89PNG"), "label": ints(1)}])
 attempt("broken-image")
+packed = write("packed", series, "GZIP")
+attempt("packed")
+(folder / "packed-short").write_bytes(packed[:-12])
+attempt("packed-short")
+(folder / "cut-inside").write_bytes(packed[:len(packed) // 2])
+attempt("cut-inside")
+
+
+def visit(n, **changed):
+    row = {
+        "age": ints(20 + n), "kind": text(b"uvw"[n % 3 : n % 3 + 1]), "x": floats(n, -n),
+        "label": text(b"yn"[n % 2 : n % 2 + 1]),
+        "site": text("Köln".encode() if n % 2 else b""), "machine": ints(n // 2), "at": text(b"2026-01-0%d" % (n + 1)),
+    }
+    return {**row, **changed}
+
+
+roles = {"slices": "site", "group": "machine", "time": "at"}
+write("parts/1.tfrecord.gz", [visit(n) for n in range(4)], "GZIP")
+write("parts/2.tfrecord", [visit(4, age=ints()), visit(5)])
+attempt("parts", **roles)
+write("unknown", [visit(n) for n in range(6)])
+attempt("unknown", known=(ColumnFeature(name="kind", categories=("u", "v")),), features=("age", "kind"))
+write("nameless", [visit(n) for n in range(6)])
+attempt("nameless", label="Lable")
+write("no-label", [visit(0), visit(1, label=text()), visit(2)])
+attempt("no-label", features=("age",))
+write("mixed", [visit(0), visit(1, kind=floats(1)), visit(2, age=text(b"old")), visit(3, kind=text(b"\\xff"))])
+attempt("mixed", features=("age", "kind"))
+write("timeless", [visit(0), visit(1, at=text(b"noon"))])
+attempt("timeless", features=("age",), time="at")
 prepare(seed=1, threads=1)
 print(json.dumps(found))
 """
@@ -137,28 +176,53 @@ def test_tfrecords_of_numbers_and_of_images_are_read(tfrecords: dict[str, object
     """
     assert tfrecords["series"] == {
         "shape": [6, 2, 2], "dtype": "float32", "labels": ["0", "1"], "last": [5.0, 5.5, 2.0, 3.0],
-        "index": [0, 1, 0, 1, 0, 1], "features": [],
+        "index": [0, 1, 0, 1, 0, 1], "features": [], **WITHOUT_ROLES, "place": "series row 5",
     }  # fmt: skip
     assert tfrecords["named"] == {
         "shape": [6, 2], "dtype": "float32", "labels": ["u", "v"], "last": [2.5, 5.0],
-        "index": [0, 1, 0, 1, 0, 1], "features": ["a", "b"],
+        "index": [0, 1, 0, 1, 0, 1], "features": ["a", "b"], **WITHOUT_ROLES, "place": "named row 5",
     }  # fmt: skip
     assert tfrecords["images"] == {
         "shape": [6, 3, 2, 1], "dtype": "uint8", "labels": ["cat", "dog"], "last": [45] * 6,
-        "index": [0, 1, 0, 1, 0, 1], "features": [],
+        "index": [0, 1, 0, 1, 0, 1], "features": [], **WITHOUT_ROLES, "place": "images row 5",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_text_in_tfrecords_is_what_columns_of_text_are(tfrecords: dict[str, object]) -> None:
+    """Categories beside numbers and lists, slices, groups and times, over a folder of which one file is gzipped."""
+    assert tfrecords["parts"] == {
+        "shape": [6, 4], "dtype": "float32", "labels": ["n", "y"], "last": [25.0, 2.0, 5.0, -5.0],
+        "index": [1, 0, 1, 0, 1, 0], "features": ["age", "kind", "x[0]", "x[1]"], "categories": [["u", "v", "w"]],
+        "slices": ["", "Köln"], "groups": ["0", "0", "1", "1", "2", "2"], "place": "2.tfrecord row 1",
+        "times": [1767225600.0 + 86400.0 * day for day in range(6)],
+    }  # fmt: skip
+    packed = tfrecords["packed"]
+    assert isinstance(packed, dict)
+    assert (packed["shape"], packed["last"]) == ([6, 4], [5.0, 5.5, 2.0, 3.0])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("packed-short", "got Compressed file ended before the end-of-stream marker"),
+        ("cut-inside", "expected a whole gzip file"),
+        ("unknown", "got 2 rows with categories that the schema does not know ('w' in unknown row 2)"),
+        ("nameless", "expected one named 'Lable'"),
+        ("nameless", "did you mean 'label'?"),
+        ("no-label", "got 1 rows without one, the first in no-label row 1"),
+        ("mixed", "got 3 faults"),
+        ("mixed", "mixed record 1: feature 'kind': got a number, expected text as in the first record"),
+        ("mixed", "mixed record 2: feature 'age': got text, expected a number"),
+        ("mixed", "mixed record 3: feature 'kind': got bytes that are no PNG, JPEG or text"),
+        ("timeless", "timeless: row 1, column 'at': got"),
         ("short", "truncated record"),
         ("stub", "got a record cut short"),
         ("flipped", "corrupted record"),
         ("empty", "got no records"),
         ("foreign", "expected whole records of tf.train.Example"),
-        ("unequal", "record 6: got lists of lengths 'x': 2, expected [4] as the first"),
+        ("unequal", "record 6: feature 'x': got 2 values, expected 4 as in the first record"),
         ("unlabelled", "record 6: got features ['x'], expected one named 'label'"),
         ("broken-image", "record 1: got no image that can be read"),
     ],

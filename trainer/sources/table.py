@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleet_contract.errors import ContractError, DataError
-from fleet_rows.arrow_values import coded_words, seconds
 from fleet_rows.columns import encode_batch
 from trainer.data.dataset import Dataset, no_slices
 from trainer.data.places import Places
@@ -19,10 +18,11 @@ from trainer.sources.column_scan import ColumnScan
 from trainer.sources.feature_choice import choose_features
 from trainer.sources.label_choice import Classes, choose_classes
 from trainer.sources.limits import MAX_CLASSES, require_fits
+from trainer.sources.role_values import read_names, read_times
 from trainer.sources.table_roles import Roles, TableFile, choose_roles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -115,36 +115,12 @@ def _fill(tables: Sequence[TableFile], plan: _Plan) -> tuple[NDArray[np.float32]
 
 
 def _names(tables: Sequence[TableFile], column: str) -> NDArray[np.str_]:
-    """Words of a column; empty where a row has none."""
-    coded = (coded_words(batch[column]) for _, _, batch in _batches(tables, [column]))
-    return np.concatenate([np.asarray([word or "" for word in one.words_D], np.str_)[one.places_B] for one in coded])
+    return np.concatenate([read_names(batch[column]) for _, _, batch in _batches(tables, [column])])
 
 
 def _times(tables: Sequence[TableFile], column: str) -> NDArray[np.float64]:
-    parts = []
-    for table, row, batch in _batches(tables, [column]):
-        try:
-            parts.append(seconds(batch[column]))
-        except ValueError as error:
-            place = row + _first_row(batch[column], seconds)
-            raise DataError(
-                f"{table.path}: row {place:,}, column {column!r}: got {error}, expected a number or an ISO 8601 time"
-            ) from error
-    return np.concatenate(parts)
-
-
-def _first_row(array_B: Any, convert: Callable[[Any], object]) -> int:
-    """The first row that `convert` refuses, found by halving."""
-    low, high = 0, len(array_B)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            convert(array_B.slice(low, middle - low))
-        except ValueError:
-            high = middle
-        else:
-            low = middle
-    return low
+    batches = _batches(tables, [column])
+    return np.concatenate([read_times(batch[column], column, table.path, row) for table, row, batch in batches])
 
 
 def _batches(tables: Sequence[TableFile], columns: Sequence[str]) -> Iterator[tuple[TableFile, int, Any]]:

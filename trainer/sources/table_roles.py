@@ -74,7 +74,8 @@ def choose_roles(tables: Sequence[TableFile], settings: DataSection) -> Roles:
     reserved = [name for name in (settings.label, settings.slices, settings.group, settings.time) if name]
     features = settings.features or tuple(name for name in tables[0].columns if name not in reserved)
     roles = Roles(settings.label, features, settings.slices, settings.group, settings.time)
-    _check_settings(roles, settings)
+    require_roles(roles)
+    _check_shape(roles, settings)
     for table in tables:
         _check_present(table, roles)
         _check_types(table, tables[0], roles)
@@ -83,12 +84,20 @@ def choose_roles(tables: Sequence[TableFile], settings: DataSection) -> Roles:
     return roles
 
 
-def _check_settings(roles: Roles, settings: DataSection) -> None:
+def require_roles(roles: Roles) -> None:
+    """Passes when no column has two roles that exclude each other.
+
+    Raises:
+        ConfigError: one has.
+    """
     for name in (roles.label, roles.time):
         if name in roles.features:
             raise ConfigError(f"[data] features: got {name!r}, which is the label or the time, expected other columns")
     if len(set(roles.features)) != len(roles.features):
         raise ConfigError("[data] features: got a column twice, expected each once")
+
+
+def _check_shape(roles: Roles, settings: DataSection) -> None:
     count = math.prod(settings.shape)
     if settings.shape and roles.features and count != len(roles.features):
         raise ConfigError(

@@ -1,27 +1,29 @@
-"""TFRecord files of tf.train.Example as a data set: encoded images, or lists of numbers of one length.
+"""TFRecord files of tf.train.Example as a data set: encoded images, or numbers and text by name.
 
-TensorFlow reads the records, which checks both checksums of each; it is imported only when a file is read, and used so
-that its number of threads can still be chosen later.
+Features of one value are what columns of Parquet are, categories, labels, slices, groups and times included; lists of
+numbers are so many inputs side by side.
 """
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fleet_contract.errors import ConfigError, DataError
 from fleet_contract.release import Feature
-from fleet_rows.image_file import ImageForm, choose_form, decode_image
-from fleet_rows.listing import cannot_read
+from fleet_rows.columns import column_values
 from trainer.data.dataset import Dataset, no_slices
+from trainer.data.places import Places
 from trainer.sources.column_scan import ColumnScan
+from trainer.sources.feature_choice import choose_features
 from trainer.sources.image_folder import require_channels
 from trainer.sources.label_choice import choose_classes
-from trainer.sources.limits import MAX_CLASSES, require_fits
+from trainer.sources.limits import MAX_CLASSES
+from trainer.sources.role_values import read_names, read_times
+from trainer.sources.tfrecord_file import read_examples
+from trainer.sources.tfrecord_rows import Gathered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,110 +31,121 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.data.dataset import Labels
     from trainer.settings import DataSection
-
-FRAME_BYTES: Final = 16
-"""What frames a record: its length (8), the checksum of that (4), and the checksum of the data (4)."""
-SUFFIXES: Final = (".tfrecord", ".tfrecords")
-
-Values = bytes | int | float
+    from trainer.sources.label_choice import Classes
 
 
-@dataclass(slots=True)
-class _Rows:
-    """Rows as they are read; the first says what all of them are like."""
+def load_tfrecord(
+    files: Sequence[Path], settings: DataSection, *, source: str, known: Sequence[Feature] = ()
+) -> Dataset:
+    """All examples of `files`; numbers and codes become float32, encoded images unsigned bytes (B, H, W, C).
 
-    settings: DataSection
-    source: str
-    inputs: list[NDArray[Any]] = field(default_factory=list)
-    labels: list[Values] = field(default_factory=list)
-    names: tuple[str, ...] = ()
-    sizes: tuple[int, ...] = ()
-    form: ImageForm | None = None
-
-    def add(self, example: dict[str, list[Any]]) -> None:
-        """Keeps one example.
-
-        Raises:
-            ValueError: it lacks a feature, or is not like the first.
-        """
-        label = self._values(example, self.settings.label)
-        if len(label) != 1:
-            raise ValueError(f"feature {self.settings.label!r}: got {len(label)} labels, expected one")
-        if not self.inputs:
-            self.names = self.settings.features or tuple(sorted(set(example) - {self.settings.label}))
-        row_N = self._input({name: self._values(example, name) for name in self.names})
-        require_fits(self.source, (len(self.inputs) + 1) * row_N.nbytes, self.settings.max_bytes)
-        self.inputs.append(row_N)
-        self.labels.append(label[0])
-
-    def _values(self, example: dict[str, list[Any]], name: str) -> list[Any]:
-        if name not in example:
-            raise ValueError(f"got features {sorted(example)[:20]}, expected one named {name!r}")
-        return example[name]
-
-    def _input(self, values: dict[str, list[Any]]) -> NDArray[Any]:
-        lists = list(values.values())
-        if not lists:
-            raise ValueError(f"got no feature but {self.settings.label!r}, expected at least one")
-        if any(isinstance(value, bytes) for value in (value for values in lists for value in values)):
-            return self._image(values)
-        sizes = tuple(len(values) for values in lists)
-        self.sizes = self.sizes or sizes
-        if sizes != self.sizes or not sum(sizes):
-            got = ", ".join(f"{name!r}: {size}" for name, size in zip(values, sizes, strict=True))
-            raise ValueError(
-                f"got lists of lengths {got}, expected {list(self.sizes)} as the first, none of them empty"
-            )
-        return np.concatenate([np.asarray(values, np.float32) for values in lists])
-
-    def _image(self, values: dict[str, list[Any]]) -> NDArray[Any]:
-        if [len(found) for found in values.values()] != [1]:
-            raise ValueError(
-                f"got features {list(values)} with bytes among them, expected one with one encoded image, or numbers"
-            )
-        encoded = next(iter(values.values()))[0]
-        self.form = self.form or choose_form(encoded, self.settings.image_size, self.settings.channels)
-        return decode_image(encoded, self.form)
-
-
-def load_tfrecord(files: Sequence[Path], settings: DataSection, *, source: str) -> Dataset:
-    """All examples of `files`; numbers become float32, encoded PNG or JPEG images unsigned bytes (B, H, W, C).
+    Args:
+        files: plain or gzipped, at least one.
+        settings: which features are for what.
+        source: what to call the data in words.
+        known: features of the reviewed schema, whose vocabularies hold; empty before there is one.
 
     Raises:
-        ConfigError: settings that TFRecord files do not have, or a shape that does not fit.
+        ConfigError: settings contradict one another, or a shape does not fit.
         DataError: damaged, truncated or unequal records, named with file and number.
         MissingExtraError: TensorFlow is not installed.
     """
-    _check_settings(settings)
-    rows = _Rows(settings, source)
+    require_channels(settings.channels)
+    gathered, counts = Gathered(settings, source), []
     for path in files:
-        for number, example in enumerate(_examples(path)):
-            try:
-                rows.add(example)
-            except ValueError as error:
-                hint = "name features with [data] label and features"
-                raise DataError(f"{path}: record {number:,}: {error}", hint=hint) from error
-    if not rows.inputs:
+        before = gathered.count
+        for number, example in enumerate(read_examples(path)):
+            gathered.add(example, f"{path.name} record {number:,}")
+        counts.append(gathered.count - before)
+    gathered.require_flawless()
+    if not gathered.count:
         raise DataError(f"{source}: got no records, expected some")
-    labels_B, label_names = _classes(rows)
+    return _dataset(gathered, _Files(tuple(files), tuple(counts)), known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files with the number of records in each."""
+
+    paths: tuple[Path, ...]
+    counts: tuple[int, ...]
+
+    def parts(self, array_B: Any) -> Iterator[tuple[Path, Any]]:
+        """The part of a column that stands in each file."""
+        begin = 0
+        for path, count in zip(self.paths, self.counts, strict=True):
+            yield path, array_B.slice(begin, count)
+            begin += count
+
+
+def _dataset(gathered: Gathered, files: _Files, known: Sequence[Feature]) -> Dataset:
+    roles, settings = gathered.roles, gathered.settings
+    assert roles is not None
+    columns = {name: _column(gathered, name) for name in gathered.singles}
+    features = _features(gathered, files, columns, known)
+    classes = _classes(gathered, files, columns[roles.label])
+    raw_B: NDArray[Any] = np.stack(gathered.images) if gathered.image else _inputs(gathered, columns, features)
     return Dataset(
-        inputs_B=_shaped(np.stack(rows.inputs), settings),
-        labels_B=labels_B,
-        label_names=label_names,
-        slices_B=no_slices(len(rows.inputs)),
-        source=source,
-        images=rows.form.input if rows.form else None,
-        features=tuple(Feature(name=name) for name in rows.names) if set(rows.sizes) == {1} else (),
+        inputs_B=_shaped(raw_B, settings),
+        labels_B=classes.index(columns[roles.label]),
+        label_names=classes.names,
+        slices_B=read_names(columns[roles.slices]) if roles.slices else no_slices(gathered.count),
+        source=gathered.source,
+        images=gathered.form.input if gathered.form else None,
+        features=_named(gathered, features),
+        groups_B=read_names(columns[roles.group]) if roles.group else None,
+        times_B=_times(files, roles.time, columns[roles.time]) if roles.time else None,
+        places=Places.of([path.name for path in files.paths], files.counts),
     )
 
 
-def _check_settings(settings: DataSection) -> None:
-    require_channels(settings.channels)
-    for name in ("slices", "group", "time"):
-        if getattr(settings, name):
-            raise ConfigError(f"[data] {name}: TFRecord files are read without it", hint="use Parquet or NPZ")
+def _column(gathered: Gathered, name: str) -> Any:
+    """The values of a feature as Arrow has them."""
+    import pyarrow as pa
+
+    kinds = {bytes: pa.string(), int: pa.int64(), float: pa.float64()}
+    kind = gathered.kinds.get(name)
+    values = gathered.singles[name]
+    if kind is float:
+        values = [None if value is None else float(value) for value in values]
+    return pa.array(values, kinds[kind] if kind else pa.null())
+
+
+def _scan(scan: ColumnScan, files: _Files, column_B: Any) -> ColumnScan:
+    for path, part_B in files.parts(column_B):
+        scan.add(part_B, typed=True, file=path.name, first_row=0)
+    return scan
+
+
+def _features(
+    gathered: Gathered, files: _Files, columns: dict[str, Any], known: Sequence[Feature]
+) -> dict[str, Feature]:
+    """Those of one value, by name."""
+    categorical = gathered.settings.categorical
+    scans = [
+        _scan(ColumnScan(name, collect=name in categorical), files, columns[name])
+        for name in gathered.widths
+        if name in columns
+    ]
+    chosen = choose_features(scans, source=gathered.source, categorical=categorical, known=known)
+    return {feature.name: feature for feature in chosen}
+
+
+def _classes(gathered: Gathered, files: _Files, label_B: Any) -> Classes:
+    name = gathered.settings.label
+    scan = _scan(ColumnScan(name, collect=True, max_words=MAX_CLASSES), files, label_B)
+    return choose_classes(scan, source=gathered.source, declared=name in gathered.settings.categorical)
+
+
+def _inputs(gathered: Gathered, columns: dict[str, Any], features: dict[str, Feature]) -> NDArray[np.float32]:
+    inputs_BF = np.empty((gathered.count, sum(gathered.widths.values())), np.float32)
+    begin = 0
+    for name, width in gathered.widths.items():
+        values = column_values(columns[name], features[name])[:, None] if name in columns else gathered.lists[name]
+        inputs_BF[:, begin : begin + width] = values
+        begin += width
+    return inputs_BF
 
 
 def _shaped(inputs_B: NDArray[Any], settings: DataSection) -> NDArray[Any]:
@@ -143,66 +156,18 @@ def _shaped(inputs_B: NDArray[Any], settings: DataSection) -> NDArray[Any]:
     return inputs_B.reshape(len(inputs_B), *settings.shape)
 
 
-def _classes(rows: _Rows) -> tuple[Labels, tuple[str, ...]]:
-    import pyarrow as pa
-
-    name, source = rows.settings.label, rows.source
-    try:
-        words = [label.decode() if isinstance(label, bytes) else label for label in rows.labels]
-        column_B = pa.array(words)
-    except (UnicodeDecodeError, pa.ArrowException) as error:
-        raise DataError(f"{source}: label {name!r}: got {error}, expected numbers, or text in UTF-8") from error
-    scan = ColumnScan(name, collect=True, max_words=MAX_CLASSES)
-    scan.add(column_B, typed=True, file=source, first_row=0)
-    classes = choose_classes(scan, source=source, declared=name in rows.settings.categorical)
-    return classes.index(column_B), classes.names
-
-
-def _examples(path: Path) -> Iterator[dict[str, list[Any]]]:
-    """Each record's features by name."""
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it brings no types
-
-    from trainer.training.keras_runtime import import_keras
-
-    import_keras()
-    import tensorflow as tf
-
-    read_bytes = 0
-    try:
-        with _quiet(tf):
-            records = tf.compat.v1.io.tf_record_iterator(str(path))
-        for record in records:
-            read_bytes += len(record) + FRAME_BYTES
-            yield _features(tf.train.Example.FromString(record))
-        size_bytes = path.stat().st_size
-    except (tf.errors.OpError, DecodeError) as error:
-        raise DataError(
-            f"{path}: got {str(error).splitlines()[0] if str(error) else 'no tf.train.Example'} after "
-            f"{read_bytes:,} bytes, expected whole records of tf.train.Example"
-        ) from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if read_bytes != size_bytes:
-        raise DataError(
-            f"{path}: got a record cut short after {read_bytes:,} of {size_bytes:,} bytes, expected it whole"
+def _named(gathered: Gathered, features: dict[str, Feature]) -> tuple[Feature, ...]:
+    """One for each input; none where lists are all there is to name, which have no names for their numbers."""
+    if gathered.lists and not any(feature.categories for feature in features.values()):
+        return ()
+    return tuple(
+        feature
+        for name, width in gathered.widths.items()
+        for feature in (
+            [features[name]] if width == 1 else [Feature(name=f"{name}[{index}]") for index in range(width)]
         )
+    )
 
 
-def _features(example: Any) -> dict[str, list[Any]]:
-    found = {}
-    for name, feature in example.features.feature.items():
-        kind = feature.WhichOneof("kind")
-        found[name] = list(getattr(feature, kind).value) if kind else []
-    return found
-
-
-@contextmanager
-def _quiet(tf: Any) -> Iterator[None]:
-    """Without the advice to read records through tf.data, which would fix the number of threads at once."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _times(files: _Files, name: str, column_B: Any) -> NDArray[np.float64]:
+    return np.concatenate([read_times(part_B, name, path, 0) for path, part_B in files.parts(column_B)])

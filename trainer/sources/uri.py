@@ -18,7 +18,7 @@ from fleet_rows import csv_text, parquet_file
 from fleet_rows.listing import list_files
 from trainer.data.places import Places
 from trainer.progress import Silent
-from trainer.sources import image_folder, tfrecord
+from trainer.sources import image_folder, tfrecord, tfrecord_file
 from trainer.sources.bundled_breast_cancer import load_breast_cancer
 from trainer.sources.bundled_motions import load_basic_motions
 from trainer.sources.csv_file import open_csv
@@ -43,7 +43,7 @@ SUFFIXES: Final = {
     "npz": (".npz",),
     "csv": csv_text.SUFFIXES,
     "parquet": parquet_file.SUFFIXES,
-    "tfrecord": tfrecord.SUFFIXES,
+    "tfrecord": tfrecord_file.SUFFIXES,
 }
 SOURCES: Final = (
     "builtin:auto",
@@ -129,7 +129,7 @@ def _load_files(settings: DataSection, project_folder: Path, known: Sequence[Fea
         return image_folder.load_images(list_images(path), settings, source=source, progress=progress)
     files = list_files(path, SUFFIXES[scheme])
     if scheme == "tfrecord":
-        return tfrecord.load_tfrecord(files, settings, source=source)
+        return tfrecord.load_tfrecord(files, settings, source=source, known=known)
     tables = [
         open_csv(file, separator=settings.separator) if scheme == "csv" else parquet_file.open_parquet(file)
         for file in files
