@@ -83,19 +83,21 @@ def _form(data: Dataset, schema: DataSchema) -> list[Anomaly]:
     found = []
     if len(data) == 0:
         found.append(Anomaly("rows", 0, "got none, expected some", waivable=False))
-    for kind, got, expected, rows in (
-        ("dtype", data.inputs_B.dtype.name, schema.dtype.value, ()),
-        ("shape", list(data.sample_shape), list(schema.shape), ()),
-        ("labels", list(data.label_names), list(schema.labels), _rows_of_new_labels(data, schema)),
+    new_B = _with_new_labels(data, schema)
+    for kind, got, expected, wrong_B in (
+        ("dtype", data.inputs_B.dtype.name, schema.dtype.value, new_B[:0]),
+        ("shape", list(data.sample_shape), list(schema.shape), new_B[:0]),
+        ("labels", list(data.label_names), list(schema.labels), new_B),
     ):
         if got != expected:
-            found.append(Anomaly(kind, len(data), f"got {got}, expected {expected}", rows, waivable=False))
+            count = int(wrong_B.sum()) or len(data)
+            found.append(Anomaly(kind, count, f"got {got}, expected {expected}", examples(wrong_B), waivable=False))
     return found or feature_form(data, schema)
 
 
-def _rows_of_new_labels(data: Dataset, schema: DataSchema) -> tuple[int, ...]:
+def _with_new_labels(data: Dataset, schema: DataSchema) -> NDArray[np.bool_]:
     new_K = np.asarray([name not in schema.labels for name in data.label_names], np.bool_)
-    return examples(new_K[data.labels_B])
+    return new_K[data.labels_B]
 
 
 def _class_balance(data: Dataset, schema: DataSchema) -> list[Anomaly]:
