@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test runtimes test-fast check format bench lock clean
+.PHONY: help install demo test runtimes ray test-fast check format bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ runtimes: install ## Make the runtime environments that tests try variants in (t
 	@for pin in ai-edge-litert==1.4.0 tflite-runtime==2.14.0; do \
 		test -d .venv/runtimes/$$(echo $$pin | sed 's/==/-/') || $(BIN)/edgeferry runtimes add $$pin --folder .venv/runtimes || exit 1; done
 
+ray: install ## Add Ray to .venv (250 MB), with which tests try tuning and prediction
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ray.txt
+
 test-fast: install ## Unit and property tests only
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile tests/unit tests/property tests/compat -m "not slow" $(ARGS)
 
@@ -57,6 +60,8 @@ bench: install ## Measure (results go to docs/benchmarks.md by hand, with the ma
 lock: ## Resolve the lock anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra all --group test --group lint --group build --no-emit-package edgeferry pyproject.toml -o requirements/all.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra ray --constraint requirements/all.txt --no-emit-package edgeferry pyproject.toml -o requirements/ray.txt
 
 clean: ## Remove .venv and caches
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

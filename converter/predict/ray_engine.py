@@ -1,8 +1,8 @@
 """Portions scored over a Ray cluster with Ray Data's `map_batches`: the same children, so the same bytes.
 
 Data are read where the command runs and go out with the portions; only image files are read by the nodes, which must
-see them under the same path. `RAY_ADDRESS` names a cluster; without it Ray starts on this machine and ends with the
-run. The nodes need edgeferry with the runtime of the variant.
+see them under the same path. `RAY_ADDRESS` names a cluster; without it Ray starts for this run alone, listens on the
+loopback, and leaves nothing behind. The nodes need edgeferry with the runtime of the variant.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -45,9 +45,9 @@ class RayEngine:
 
     def score(self, job: ScoreJob, portions: Iterator[Portion]) -> Scored:
         """See `Engine.score`."""
-        with _session() as ray:
+        with _session() as (ray, scratch):
             artifact = ray.put(Path(job.artifact).read_bytes())
-            given = {"job": encode(job), "limits": self.limits, "artifact": artifact}
+            given = {"job": encode(job), "limits": self.limits, "artifact": artifact, "scratch": scratch}
             together = PORTIONS_PER_CORE * (self.workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
             while window := list(islice(portions, together)):
                 yield from zip(window, self._score_window(ray, window, given), strict=True)
@@ -65,7 +65,7 @@ class RayEngine:
         return [_chunk(answers[portion.span.index]) for portion in window]
 
 
-def score_batch(batch: Any, *, job: bytes, limits: Limits, artifact: Any) -> Any:
+def score_batch(batch: Any, *, job: bytes, limits: Limits, artifact: Any, scratch: str | None) -> Any:
     """What runs on a node: a table of portions to a table of chunks, or of why there is none."""
     import pyarrow as pa
 
@@ -73,7 +73,7 @@ def score_batch(batch: Any, *, job: bytes, limits: Limits, artifact: Any) -> Any
     for span, payload in zip(batch["span"].to_pylist(), batch["payload"].to_pylist(), strict=True):
         portion = Portion(decode(span, Span), payload, 0, 0.0)
         try:
-            chunks.append(_child(job, limits, artifact).score(portion))
+            chunks.append(_child(job, limits, artifact, scratch).score(portion))
             failures.append(b"")
         except EdgeferryError as error:
             chunks.append(b"")
@@ -98,7 +98,7 @@ class _Loaded:
 _LOADED: list[_Loaded] = []
 
 
-def _child(job: bytes, limits: Limits, artifact: Any) -> Child:
+def _child(job: bytes, limits: Limits, artifact: Any, parent: str | None) -> Child:
     digest = sha256(job).hexdigest()
     if _LOADED and _LOADED[0].digest == digest:
         return _LOADED[0].child
@@ -106,7 +106,7 @@ def _child(job: bytes, limits: Limits, artifact: Any) -> Child:
         _LOADED.pop().child.end()
     import ray
 
-    scratch = tempfile.TemporaryDirectory(prefix="edgeferry-ray-")
+    scratch = tempfile.TemporaryDirectory(prefix="edgeferry-ray-", dir=parent)
     file = Path(scratch.name) / "artifact"
     file.write_bytes(ray.get(artifact))
     here = structs.replace(decode(job, ScoreJob), artifact=str(file))
@@ -126,25 +126,34 @@ def _chunk(row: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def _session() -> Iterator[Any]:
-    """Ray, connected; ended afterwards when it was not connected before.
+def _session() -> Iterator[tuple[Any, str | None]]:
+    """Ray, connected, and the folder for its tasks' files, where it is ours.
 
     Raises:
         MissingExtraError: it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with ExitStack() as stack:
+        where = _own_cluster(stack) if not os.environ.get("RAY_ADDRESS") else {}
+        ray = _import_ray()
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **where)
+        stack.callback(ray.shutdown)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # a line or more for each window
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield ray, where.get("_temp_dir")
+
+
+def _own_cluster(stack: ExitStack) -> dict[str, str]:
+    """How Ray starts a cluster for nobody else. Its own folder goes with it, after what runs there has ended."""
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # read by the import; its only effect here is the loopback
+    folder = tempfile.TemporaryDirectory(prefix="edgeferry-ray-", ignore_cleanup_errors=True)
+    return {"address": "local", "_temp_dir": stack.enter_context(folder)}
+
+
+def _import_ray() -> Any:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray
         import ray.data
     except ModuleNotFoundError as error:
         raise MissingExtraError.for_extra("ray", error.name or "ray") from error
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # a line or more for each window
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    try:
-        yield ray
-    finally:
-        if ours:
-            ray.shutdown()
+    return ray

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,40 +24,15 @@ from edgeferry.exit_codes import ExitCode
 from fleet_contract.codec import encode
 from tests.fakes.converter_predict import SilentProgress
 from tests.fakes.host_releases import digits, make_release, store_blob
+from tests.fakes.predict_command import bundle, command, rows, run, started
+from tests.fakes.ray_cluster import descendants, survivors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits as a bundle."""
-    folder = tmp_path_factory.mktemp("bundle")
-    (folder / "release.json").write_bytes(encode(make_release(folder / "blobs").manifest))
-    return folder
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Path:
-    """A few thousand digits as NPY."""
-    np.save(tmp_path / "rows.npy", np.tile(digits().inputs, (20, 1, 1, 1)))
-    return tmp_path / "rows.npy"
-
-
-def command(bundle: Path, data: Path, out: Path, *options: str) -> list[str]:
-    """`edgeferry predict`, with the interpreter of the tests."""
-    return [sys.executable, "-m", "edgeferry", "predict", str(bundle), str(data), "--out", str(out), *options]
-
-
-def run(bundle: Path, data: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The command, to its end."""
-    return subprocess.run(
-        command(bundle, data, out, *options), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+__all__ = ["bundle", "rows"]
 
 
 @pytest.mark.parametrize("variant", ["tflite-f32", "tflite-int8", "onnx-f32"])
@@ -80,29 +53,20 @@ def test_scores_are_those_of_the_runtime(bundle: Path, tmp_path: Path, variant: 
 def test_a_kill_costs_a_chunk_and_changes_nothing(bundle: Path, rows: Path, tmp_path: Path) -> None:
     """After `kill -9` the children are gone, the same command goes on, and the result has the same bytes."""
     options = ("--batch", "100", "--workers", "2", "--json")
-    assert run(bundle, rows, tmp_path / "through.parquet", "--batch", "100", "--workers", "1").returncode == 0
+    through = Request(released=from_bundle(bundle), data=rows, out=tmp_path / "through.parquet", rows_per_chunk=100)
+    predict(through, LocalEngine(), progress=SilentProgress(), elapsed_s=time.perf_counter)
     out = tmp_path / "killed.parquet"
     with started(command(bundle, rows, out, *options), out) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = descendants(process.pid) - {process.pid}
         process.kill()
         process.wait()
     assert len(children) == 2
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not [child for child in children if _alive(child)]
+    assert survivors(children, timeout_s=10) == []
     assert not out.exists()
     done = run(bundle, rows, out, *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["resumed_rows"] >= 300
-    assert out.read_bytes() == (tmp_path / "through.parquet").read_bytes()
-
-
-def _alive(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    assert out.read_bytes() == through.out.read_bytes()
 
 
 def test_an_interrupt_says_how_to_go_on(bundle: Path, rows: Path, tmp_path: Path) -> None:
@@ -115,29 +79,6 @@ def test_an_interrupt_says_how_to_go_on(bundle: Path, rows: Path, tmp_path: Path
     assert process.returncode == ExitCode.INTERRUPTED
     assert f"kept in {out}.partial; the same command goes on from there" in told
     assert (tmp_path / "out.csv.partial" / "finished.jsonl").stat().st_size > 0
-
-
-class started:  # noqa: N801  reads as a word of the test
-    """The command at work, with three chunks or more finished."""
-
-    def __init__(self, arguments: list[str], out: Path) -> None:
-        self._lines = out.with_name(f"{out.name}.partial") / "finished.jsonl"
-        self._process = subprocess.Popen(
-            arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-        )
-
-    def __enter__(self) -> subprocess.Popen[str]:
-        deadline = time.monotonic() + 60
-        while not self._lines.exists() or self._lines.read_bytes().count(b"\n") < 3:
-            assert self._process.poll() is None, self._process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        return self._process
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
 
 
 def test_images_are_known_by_their_file(bundle: Path, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -166,9 +166,9 @@ def test_a_release_has_a_model_and_a_version(tmp_path: Path) -> None:
         from_server(serve(b"model"), "@", "", tmp_path)
 
 
-@pytest.mark.skipif(find_spec("ray") is not None, reason="ray is installed")
-def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hint says what to install."""
+    monkeypatch.setitem(sys.modules, "ray", None)
     from converter.predict.predicting import predict
     from converter.predict.request import Request
     from tests.fakes.converter_predict import SilentProgress
