@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fleet_contract.errors import MissingExtraError
+from tests.fakes.ray_cluster import descendants, foreign_listeners, needs_ray, ray_folder, survivors
 from tests.fakes.trainer_projects import write_test_project
 from trainer.progress import Silent
 from trainer.project import load_project
@@ -23,6 +24,7 @@ from trainer.records.tracking import list_runs
 from trainer.tuning.ray import search_on_ray
 from trainer.tuning.tune import Search
 
+__all__ = ["ray_folder"]
 ROOT = Path(__file__).parents[2]
 COMMAND = "import typer; from trainer.cli_tune import tune; app = typer.Typer(); app.command()(tune); app()"
 SPACE = """
@@ -43,7 +45,7 @@ def _local_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write_project(folder: Path) -> Path:
     """A project with a search space and epochs of a few milliseconds."""
-    write_test_project(folder, rows=90, epochs=2)
+    write_test_project(folder, rows=90, epochs=2, trained=True)
     path = folder / "edgeferry.toml"
     path.write_text(path.read_text() + SPACE)
     return folder
@@ -128,18 +130,27 @@ def test_an_interrupted_search_goes_on_and_its_best_values_are_applied(tmp_path:
     assert (folder / ".edgeferry" / "tune" / f"{view['name']}.html").read_text().count("<svg") >= 1
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
-def test_without_ray_the_hint_names_its_extra(tmp_path: Path) -> None:
+def test_without_ray_the_hint_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is started."""
+    monkeypatch.setitem(sys.modules, "ray", None)
     project = load_project(write_project(tmp_path))
     with pytest.raises(MissingExtraError, match="ray") as raised:
         search_on_ray(project, Search(trials=1), workers=1, progress=Silent(), on_trial=lambda _view: None)
     assert "edgeferry[ray]" in raised.value.hint
 
 
+@needs_ray
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_ray_tasks_share_the_study(tmp_path: Path) -> None:
-    """Two tasks of a cluster of this machine end the study together."""
-    view, _ = finish(start(write_project(tmp_path), "--engine", "ray", "--workers", "2", "--trials", "3"))
+def test_ray_tasks_share_the_study(tmp_path: Path, ray_folder: Path) -> None:
+    """Two tasks of a cluster of this machine end the study together; it listens on the loopback and leaves nothing."""
+    process = start(write_project(tmp_path), "--engine", "ray", "--workers", "2", "--trials", "3")
+    outside, cluster = set[str](), set[int]()
+    while process.poll() is None and not outside:
+        outside |= foreign_listeners(process.pid)
+        cluster |= descendants(process.pid)
+        time.sleep(0.5)
+    view, _ = finish(process)
+    assert outside == set()
+    assert survivors(cluster, timeout_s=30) == []
+    assert list(ray_folder.glob("edgeferry-ray-*")) == []
     assert sum(trial["state"] in {"complete", "pruned"} for trial in view["trials"]) >= 3

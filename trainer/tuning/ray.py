@@ -6,6 +6,10 @@ database that all nodes reach.
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +20,7 @@ from trainer.tuning.study import open_study
 from trainer.tuning.tune import prepare, recorded_search, require_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from trainer.progress import Progress
     from trainer.project import Project
@@ -44,12 +48,11 @@ def search_on_ray(
         ModelError: every worker failed.
         UnreachableError: the cluster or the study's database does not answer.
     """
-    ray = _import_ray()
+    _require_ray()
     dimensions(project)
     prepare(project, progress)
     study = open_study(project)
-    _connect(ray, address)
-    try:
+    with _session(address or os.environ.get("RAY_ADDRESS", "")) as ray:
         if len(ray.nodes()) > 1 and study.storage_url.startswith("sqlite"):
             raise ConfigError(
                 f"[tune] storage: got {study.storage_url} on {len(ray.nodes())} nodes, expected a database they share",
@@ -57,25 +60,35 @@ def search_on_ray(
             )
         with recorded_search(project, study):
             _wait(ray, _start(ray, project, plan, workers), study, on_trial)
-    finally:
-        ray.shutdown()
     require_result(study.view())
     return study
 
 
-def _import_ray() -> Any:
-    try:
+def _require_ray() -> None:
+    if find_spec("ray") is None:
+        raise MissingExtraError.for_extra("ray", "ray")
+
+
+@contextmanager
+def _session(address: str) -> Iterator[Any]:
+    """Ray on that cluster; without one, on a cluster for nobody else that listens on the loopback and ends here."""
+    with ExitStack() as stack:
+        where = {"address": address} if address else _own_cluster(stack)
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         import ray
-    except ImportError as error:
-        raise MissingExtraError.for_extra("ray", "ray") from error
-    return ray
+
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False, **where)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UnreachableError(f"Ray at {address or 'this machine'}: {error}") from error
+        stack.callback(ray.shutdown)
+        yield ray
 
 
-def _connect(ray: Any, address: str) -> None:
-    try:
-        ray.init(address=address or None, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UnreachableError(f"Ray at {address or 'this machine'}: {error}") from error
+def _own_cluster(stack: ExitStack) -> dict[str, str]:
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # read by the import; its only effect here is the loopback
+    folder = TemporaryDirectory(prefix="edgeferry-ray-", ignore_cleanup_errors=True)
+    return {"address": "local", "_temp_dir": stack.enter_context(folder)}
 
 
 def _start(ray: Any, project: Project, plan: Search, workers: int) -> list[Any]:
