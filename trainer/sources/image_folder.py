@@ -127,7 +127,7 @@ def _read_all(folder: ImageFolder, form: ImageForm, progress: Progress) -> NDArr
             for file, fault in found:
                 faults.add(file, fault)
             if number % TELL_EVERY == 0:
-                progress.remark(f"read {number * BLOCK:,} of {len(files):,} images")
+                progress.remark(f"read {min(number * BLOCK, len(files)):,} of {len(files):,} images")
     faults.require_none()
     return images_BHWC
 
