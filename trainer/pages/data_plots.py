@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -140,7 +140,7 @@ def _plain(text: str, most: int) -> str:
     return text[:most].replace("$", "\\$")
 
 
-def _figure(width: float, height: float, layout: str = "constrained") -> Any:
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
     """An empty figure of that size in inches."""
     try:
         from matplotlib.figure import Figure
@@ -151,7 +151,7 @@ def _figure(width: float, height: float, layout: str = "constrained") -> Any:
 
 def _grid(width: float, height: float) -> Any:
     """An empty figure of that size for many plots with small letters: measuring their texts would double the time."""
-    figure = _figure(width, height, layout="none")
+    figure = _figure(width, height, layout=None)
     edges = {"left": 0.5 / width, "right": 1 - 0.15 / width, "bottom": 0.3 / height, "top": 1 - 0.25 / height}
     figure.subplots_adjust(**edges, hspace=0.5, wspace=0.25)
     return figure
