@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tests.fakes.mlflow_store import give_run_store
 from trainer.data.dataset import Dataset, FleetSamples, no_slices
 from trainer.project import Project, load_project
 
@@ -75,12 +76,15 @@ def make_fleet_samples(count: int, *, inverted: bool = True) -> FleetSamples:
 
 
 def write_test_project(
-    folder: Path, *, rows: int = 300, epochs: int = 6, min_accuracy: float = 0.6, data: str = ""
+    folder: Path, *, rows: int = 300, epochs: int = 6, min_accuracy: float = 0.6, data: str = "", trained: bool = False
 ) -> Project:
-    """A project that trains in a second or two."""
+    """A project that trains in a second or two; `trained` spares the making of the database of its runs."""
     folder.mkdir(parents=True, exist_ok=True)
     images_B, labels_B = make_images(rows)
     np.savez(folder / "data.npz", inputs=images_B, labels=labels_B, label_names=np.asarray(LABELS))
     (folder / "model.py").write_text(MODEL)
     (folder / "edgeferry.toml").write_text(SETTINGS.format(epochs=epochs, min_accuracy=min_accuracy, data=data))
-    return load_project(folder)
+    project = load_project(folder)
+    if trained:
+        give_run_store(project.state_folder)
+    return project

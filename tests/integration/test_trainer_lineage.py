@@ -18,7 +18,7 @@ from tests.fakes.server_core import blob_contents, release, serving
 from tests.fakes.trainer_projects import write_test_project
 from tests.fakes.trainer_score import write_scored_project
 from trainer.records.run_comparison import compare_runs
-from trainer.records.tracking import list_runs, read_run, tracked_run
+from trainer.records.tracking import MAX_METRICS, list_runs, read_run, tracked_run
 from trainer.records.tracking_ui import LOOPBACK, ui_command
 
 if TYPE_CHECKING:
@@ -132,3 +132,14 @@ def test_runs_are_read_back_and_compared(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(ConflictError):
         ui_command(project, 5001)
+
+
+def test_more_epochs_than_mlflow_takes_at_once_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each epoch's figures are at its number."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    epochs = range(1, MAX_METRICS + 2)
+    project = write_test_project(tmp_path, trained=True)
+    with tracked_run(project, name="long") as tracked:
+        tracked.log_epochs([{"loss": 1.0 / epoch} for epoch in epochs])
+        history = tracked.client.get_metric_history(tracked.run_id, "loss")
+    assert {metric.step: metric.value for metric in history} == {epoch: 1.0 / epoch for epoch in epochs}

@@ -132,8 +132,7 @@ def keep_candidate(
 
 
 def _record_run(tracked: TrackedRun, project: Project, candidate: Candidate, fit: Fit) -> None:
-    for number, figures in enumerate(fit.epochs, start=1):
-        tracked.log(metrics=figures, step=number)
+    tracked.log_epochs(fit.epochs)
     evaluation, lineage = candidate.evaluation, candidate.lineage
     tracked.log(
         params=_without_password(_flat(msgspec.to_builtins(project.settings))),

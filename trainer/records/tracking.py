@@ -23,13 +23,15 @@ from trainer.lean_imports import leaving_out
 from trainer.records.process_mark import is_gone, own_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trainer.project import Project
 
 MAX_LISTED_RUNS: Final = 1000
 MAX_PARAM_CHARS: Final = 500
+MAX_METRICS: Final = 1000
+"""MLflow refuses more at once."""
 _PROCESS: Final = "process"
 _NOT_IN_A_KEY: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
 
@@ -98,19 +100,31 @@ class TrackedRun:
         step: int = 0,
     ) -> None:
         """Adds to the run's record; names are made fit for MLflow."""
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Param, RunTag
 
-        at_ms = int(datetime.now(UTC).timestamp() * 1000)
         self.client.log_batch(
             self.run_id,
-            metrics=[Metric(_key(name), value, at_ms, step) for name, value in (metrics or {}).items()],
+            metrics=_metrics(metrics or {}, step),
             params=[Param(_key(name), str(value)[:MAX_PARAM_CHARS]) for name, value in (params or {}).items()],
             tags=[RunTag(_key(name), value) for name, value in (tags or {}).items()],
         )
 
+    def log_epochs(self, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Adds the figures of each epoch, the first of which is 1, in as few messages as MLflow takes."""
+        metrics = [metric for number, figures in enumerate(epochs, start=1) for metric in _metrics(figures, number)]
+        for start in range(0, len(metrics), MAX_METRICS):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + MAX_METRICS])
+
     def keep(self, path: Path) -> None:
         """Stores a copy of the file as an artifact of the run."""
         self.client.log_artifact(self.run_id, str(path))
+
+
+def _metrics(figures: Mapping[str, float], step: int) -> list[Any]:
+    from mlflow.entities import Metric
+
+    at_ms = int(datetime.now(UTC).timestamp() * 1000)
+    return [Metric(_key(name), value, at_ms, step) for name, value in figures.items()]
 
 
 def _key(name: str) -> str:
