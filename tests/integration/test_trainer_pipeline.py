@@ -59,7 +59,7 @@ def _local_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
     """Trained once for all tests that only look at it or go on from it."""
-    project = write_test_project(tmp_path_factory.mktemp("first"), epochs=EPOCHS)
+    project = write_test_project(tmp_path_factory.mktemp("first"), epochs=EPOCHS, trained=True)
     progress = RecordingProgress()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_model(first: FirstRun) -> None:
 
 def test_a_failed_verdict_keeps_the_candidate_and_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command fails with the gate's name, and both the folder and MLflow hold the verdict."""
-    project = write_test_project(tmp_path, epochs=1, min_accuracy=1.0)
+    project = write_test_project(tmp_path, epochs=1, min_accuracy=1.0, trained=True)
     with pytest.raises(GateError, match=r"min-accuracy .*, expected 1\.0000"):
         cli.train(tmp_path, tmp_path / "out", as_json=True)
     printed = json.loads(capsys.readouterr().out)
@@ -149,7 +149,7 @@ def test_a_reviewed_schema_is_enforced(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_leaves_no_folder_and_is_marked_killed(tmp_path: Path) -> None:
     """Ctrl-C in the last stage leaves neither a half candidate nor a run that seems to go on."""
-    project = write_test_project(tmp_path, epochs=1)
+    project = write_test_project(tmp_path, epochs=1, trained=True)
 
     def interrupt(stage: str) -> None:
         if stage == "keep":

@@ -69,7 +69,7 @@ def _local_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write_project(folder: Path) -> Path:
     """A project with state of every kind: weights, moving averages, a random generator, moments, a schedule's place."""
-    write_test_project(folder, rows=1500, epochs=EPOCHS)
+    write_test_project(folder, rows=1500, epochs=EPOCHS, trained=True)
     (folder / "model.py").write_text(MODEL)
     text = (folder / "edgeferry.toml").read_text()
     (folder / "edgeferry.toml").write_text(
