@@ -1,14 +1,17 @@
 """Batch prediction against a plain loop over the runtime, and its memory at 10^4, 10^5 and 10^6 rows.
 
-    python benchmarks/predict.py BUNDLE [--rows 200000] [--workers 1]
+    python benchmarks/predict.py [BUNDLE ...] [--seconds 10]
 
-The plain loop is what a user would write: the rows in memory, preprocessed at once, one `set_tensor`, `invoke` and
-`get_tensor` a row, the scores in one array; nothing is checked, kept or written. Both see the same rows, drawn from the
-golden inputs, in turn, in a process of its own each, best of ROUNDS. The prediction's time is told twice: all of it,
-with starting workers and writing the file, and between its first and its last chunk (the loop's time counts from a
-loaded model too). On a machine with other work wall time punishes two processes more than one, so processor time is
-told as well: of the loop, and of the worker and the command.
-Memory is the greatest resident set of the command and of its worker, from the kernel.
+Without bundles it trains and converts two networks on scikit-learn's digits by the project's own commands, a tiny one
+and one of some tenths of a millisecond a row, and keeps them in the system's folder for temporary files.
+
+The plain loop is what a user would write: the rows in memory, preprocessed at once, one call or three of the runtime a
+row, the scores in one array; nothing is checked, kept or written. Both see the same rows, drawn from the golden inputs,
+in turn, in a process of its own each, best of ROUNDS. The prediction's time is all of it, with starting workers and
+writing the file; the loop's counts from a loaded model. It runs with the command's default, a worker a core, and with
+one worker. On a machine with other work wall time punishes several processes more than one, so processor time is told
+as well, of command and workers together, their start included. Memory is the greatest resident set of the command and
+of its worker, from the kernel.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,40 +34,82 @@ from converter.predict.engine import LocalEngine
 from converter.predict.predicting import predict
 from converter.predict.released import from_bundle
 from converter.predict.request import Request
-from converter.process.runtimes import open_session
+from fleet_contract.device_profile import Runtime
 from fleet_contract.preprocessing import apply
 from fleet_contract.tensors import dequantize, quantize
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Infer = Callable[[NDArray[Any]], NDArray[Any]]
+
 ROUNDS = 3
+MAX_ROWS = 1_000_000
 MEMORY_ROWS = (10_000, 100_000, 1_000_000)
 SMALL_ROWS = 10_000
 """Written at a time, so that making the data takes no memory that is measured."""
+NETWORKS = {"tiny": (4, 1), "realistic": (64, 3)}
+"""Filters of a convolution, and how many convolutions."""
+MODEL = """
+import keras
+from keras import layers
+
+def build_model(input_shape, class_count, *, filters, depth):
+    convolutions = [layers.Conv2D(filters, 3, padding="same", activation="relu") for _ in range(depth)]
+    head = [layers.MaxPooling2D(), layers.Flatten(), layers.Dense(class_count, activation="softmax")]
+    return keras.Sequential([keras.Input(input_shape), *convolutions, *head])
+"""
+PROJECT = """
+[project]
+name = "benchmark"
+[data]
+source = "builtin:digits"
+[preprocessing]
+transforms = [{ kind = "standardize" }]
+[model.hyperparameters]
+filters = %d
+depth = %d
+[train]
+epochs = 12
+learning_rate = 0.01
+[resources]
+priority = 0
+[validate]
+min_accuracy = 0.5
+min_gain_over_baseline = 0.0
+[convert]
+recipes = ["tflite-f32", "onnx-f32"]
+"""
 
 
-class Stopwatch:
-    """A progress that notes when chunks came."""
-
-    def __init__(self) -> None:
-        self.first_s = self.last_s = 0.0
-        self.first_rows = self.rows = 0
+class Silent:
+    """A progress for nobody."""
 
     def begin(self, *, total_rows: int | None, finished_rows: int) -> None:
         """See `Progress.begin`."""
 
-    def advance(self, rows: int, _fraction: float) -> None:
+    def advance(self, rows: int, fraction: float) -> None:
         """See `Progress.advance`."""
-        now_s = time.perf_counter()
-        if not self.first_rows:
-            self.first_s, self.first_rows = now_s, rows
-        self.last_s, self.rows = now_s, rows
 
     def write(self) -> None:
         """See `Progress.write`."""
 
-    @property
-    def steady_rows_per_s(self) -> float:
-        """Rows a second between the first chunk and the last."""
-        return (self.rows - self.first_rows) / max(1e-9, self.last_s - self.first_s)
+
+def make_bundle(name: str) -> Path:
+    """The bundle of one of our networks, made the first time that it is asked for."""
+    folder = Path(tempfile.gettempdir()) / f"edgeferry-benchmark-predict-{os.getuid()}" / name
+    if not (folder / "release").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "edgeferry.toml").write_text(PROJECT % NETWORKS[name])
+        (folder / "model.py").write_text(MODEL)
+        for command in (
+            ["train", "--project", str(folder), "--out", str(folder / "candidate")],
+            ["convert", str(folder / "candidate"), "--out", str(folder / "release")],
+        ):
+            subprocess.run([sys.executable, "-m", "edgeferry", *command], check=True, capture_output=True)
+    return folder / "release"
 
 
 def make_rows(bundle: Path, path: Path, count: int) -> None:
@@ -81,38 +127,59 @@ def make_rows(bundle: Path, path: Path, count: int) -> None:
 def plain_loop(bundle: Path, data: Path, variant: str) -> dict[str, float]:
     """The loop that a user would write."""
     released = from_bundle(bundle, variant)
-    session = open_session(released.variant.runtime, released.artifact)
+    infer = _tflite(released.artifact) if released.variant.runtime is Runtime.TFLITE else _onnx(released.artifact)
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
     stored_B = quantize(apply(released.manifest.preprocessing, np.load(data)), released.variant.input)
-    rows = [session.run(stored_B[row : row + 1]) for row in range(len(stored_B))]
+    rows = [infer(stored_B[row : row + 1]) for row in range(len(stored_B))]
     scores_BK = dequantize(np.concatenate(rows), released.variant.output)
-    count = len(scores_BK)
-    cpu_us = (time.process_time() - begun_cpu_s) / count * 1e6
-    return {"rows_per_s": count / (time.perf_counter() - begun_s), "cpu_us": cpu_us}
+    cpu_us = (time.process_time() - begun_cpu_s) / len(scores_BK) * 1e6
+    return {"rows_per_s": len(scores_BK) / (time.perf_counter() - begun_s), "cpu_us": cpu_us}
+
+
+def _tflite(path: Path) -> Infer:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    place = interpreter.get_input_details()[0]["index"]
+    output = interpreter.get_output_details()[0]["index"]
+
+    def infer(row: NDArray[Any]) -> NDArray[Any]:
+        interpreter.set_tensor(place, row)
+        interpreter.invoke()
+        return interpreter.get_tensor(output)
+
+    return infer
+
+
+def _onnx(path: Path) -> Infer:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda row: session.run(None, {name: row})[0]
 
 
 def batch(bundle: Path, data: Path, variant: str, workers: int) -> dict[str, float]:
     """A prediction into a Parquet file."""
-    stopwatch, begun_cpu_s = Stopwatch(), time.process_time()
+    begun_cpu_s = time.process_time()
     with tempfile.TemporaryDirectory(dir=data.parent) as folder:
         request = Request(released=from_bundle(bundle, variant), data=data, out=Path(folder) / "out.parquet")
-        summary = predict(request, LocalEngine(workers=workers), progress=stopwatch, elapsed_s=time.perf_counter)
+        engine = LocalEngine(workers=workers or len(os.sched_getaffinity(0)))
+        summary = predict(request, engine, progress=Silent(), elapsed_s=time.perf_counter)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = time.process_time() - begun_cpu_s + children.ru_utime + children.ru_stime
     return {
         "rows_per_s": summary.rows_per_s,
-        "steady_rows_per_s": stopwatch.steady_rows_per_s,
-        "command_cpu_us": (time.process_time() - begun_cpu_s) / summary.rows * 1e6,
-        "worker_cpu_us": _worker_cpu_s() / summary.rows * 1e6,
+        "cpu_us": cpu_s / summary.rows * 1e6,
         "parent_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "worker_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+        "worker_mb": children.ru_maxrss / 1024,
     }
 
 
-def _worker_cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def alone(what: str, bundle: Path, data: Path, variant: str, workers: int = 1) -> dict[str, float]:
+def alone(what: str, bundle: Path, data: Path, variant: str, workers: int) -> dict[str, float]:
     """One of the two above in a process of its own."""
     arguments = [sys.executable, __file__, str(bundle), "--only", what, "--data", str(data)]
     arguments += ["--variant", variant, "--workers", str(workers)]
@@ -122,30 +189,24 @@ def alone(what: str, bundle: Path, data: Path, variant: str, workers: int = 1) -
     return figures
 
 
-def compare(bundle: Path, folder: Path, count: int, workers: int) -> None:
+def compare(bundle: Path, folder: Path, seconds: float) -> None:
     """Prints throughput of the loop and of predictions, for each variant."""
     data = folder / "rows.npy"
-    make_rows(bundle, data, count)
-    print(f"{count:,} rows, {workers} worker(s), best of {ROUNDS} in turn")
     for variant in load_bundle(bundle).manifest.variants:
-        loops, batches = [], []
+        count = int(min(MAX_ROWS, seconds * 1000 / variant.evidence.latency_p50_ms))
+        make_rows(bundle, data, count)
+        runs: dict[str, list[dict[str, float]]] = {"loop": [], "default": [], "one worker": []}
         for _ in range(ROUNDS):
-            loops.append(alone("loop", bundle, data, variant.id))
-            batches.append(alone("batch", bundle, data, variant.id, workers))
-        loop = max(each["rows_per_s"] for each in loops)
-        whole = max(each["rows_per_s"] for each in batches)
-        steady = max(each["steady_rows_per_s"] for each in batches)
-        cpu_us = {
-            name: min(each[name] for each in found)
-            for name, found in (("cpu_us", loops), ("worker_cpu_us", batches), ("command_cpu_us", batches))
-        }
-        print(
-            f"  {variant.id:12} loop {loop:9,.0f} rows/s   predict {whole:9,.0f} ({whole / loop:.2f})   "
-            f"between first and last chunk {steady:9,.0f} ({steady / loop:.2f})\n"
-            f"               processor time a row: loop {cpu_us['cpu_us']:.1f} us, worker "
-            f"{cpu_us['worker_cpu_us']:.1f} us, command {cpu_us['command_cpu_us']:.1f} us"
-        )
-    data.unlink()
+            runs["loop"].append(alone("loop", bundle, data, variant.id, workers=0))
+            runs["default"].append(alone("batch", bundle, data, variant.id, workers=0))
+            runs["one worker"].append(alone("batch", bundle, data, variant.id, workers=1))
+        print(f"  {variant.id}, {count:,} rows")
+        loop_per_s = max(run["rows_per_s"] for run in runs["loop"])
+        for name, found in runs.items():
+            rows_per_s, cpu_us = max(run["rows_per_s"] for run in found), min(run["cpu_us"] for run in found)
+            ratio = f"({rows_per_s / loop_per_s:.2f})"
+            print(f"    {name:11} {rows_per_s:9,.0f} rows/s {ratio}, processor time a row {cpu_us:.1f} us", flush=True)
+        data.unlink()
 
 
 def memory(bundle: Path, folder: Path) -> None:
@@ -154,7 +215,7 @@ def memory(bundle: Path, folder: Path) -> None:
     for count in MEMORY_ROWS:
         data = folder / "rows.npy"
         make_rows(bundle, data, count)
-        found = alone("batch", bundle, data, variant)
+        found = alone("batch", bundle, data, variant, workers=1)
         print(f"  {count:9,} rows: command {found['parent_mb']:.0f} MB, worker {found['worker_mb']:.0f} MB")
         data.unlink()
 
@@ -162,21 +223,29 @@ def memory(bundle: Path, folder: Path) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("bundles", type=Path, nargs="*")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of the loop, about")
+    parser.add_argument("--workers", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=["loop", "batch"], help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--variant", default="", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.only == "loop":
-        print(json.dumps(plain_loop(asked.bundle, asked.data, asked.variant)))
+        print(json.dumps(plain_loop(asked.bundles[0], asked.data, asked.variant)))
     elif asked.only == "batch":
-        print(json.dumps(batch(asked.bundle, asked.data, asked.variant, asked.workers)))
+        print(json.dumps(batch(asked.bundles[0], asked.data, asked.variant, asked.workers)))
     else:
-        with tempfile.TemporaryDirectory(prefix="edgeferry-benchmark-") as folder:
-            compare(asked.bundle, Path(folder), asked.rows, asked.workers)
-            memory(asked.bundle, Path(folder))
+        measure(asked.bundles or [make_bundle(name) for name in NETWORKS], asked.seconds)
+
+
+def measure(bundles: list[Path], seconds: float) -> None:
+    """Prints throughput for each bundle, and memory for the first."""
+    print(f"best of {ROUNDS} in turn; default: {len(os.sched_getaffinity(0))} workers; load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory(prefix="edgeferry-benchmark-") as folder:
+        for bundle in bundles:
+            print(bundle)
+            compare(bundle, Path(folder), seconds)
+        memory(bundles[0], Path(folder))
 
 
 if __name__ == "__main__":
