@@ -55,7 +55,7 @@ def start_workers(projects: list[Path]) -> list[subprocess.Popen[str]]:
 
 def write_project(folder: Path) -> Path:
     """A project for several workers, its schema reviewed; the last batch does not divide among them."""
-    project = write_test_project(folder, rows=1501, epochs=EPOCHS)
+    project = write_test_project(folder, rows=1501, epochs=EPOCHS, trained=True)
     verify(project, ingest(project, None, Silent()), Silent())
     text = (folder / "edgeferry.toml").read_text()
     (folder / "edgeferry.toml").write_text(text.replace("epochs =", 'strategy = "multi-worker"\nepochs ='))

@@ -63,7 +63,7 @@ def _local_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write_project(folder: Path, database: str) -> Path:
     """A project as it is on one of several machines: the same files, a study in the shared database."""
-    write_test_project(folder, rows=90, epochs=1)
+    write_test_project(folder, rows=90, epochs=1, trained=True)
     path = folder / "edgeferry.toml"
     path.write_text(path.read_text() + SPACE.replace("[tune]\n", f'[tune]\nstorage = "{database}"\n'))
     (folder / "model.py").write_text(MODEL)

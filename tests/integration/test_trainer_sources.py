@@ -331,7 +331,7 @@ print((folder / "third").exists())
 def test_a_table_is_trained_pinned_and_held_against_its_pin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The candidate names its features; the same rows train again frozen, with the same hash; one row more does not."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    write_test_project(tmp_path, rows=30, epochs=1, min_accuracy=0.1)
+    write_test_project(tmp_path, rows=30, epochs=1, min_accuracy=0.1, trained=True)
     columns = table_columns(120)
     columns["width"] = [row % 2 + row / 1000 for row in range(120)]
     write_csv(tmp_path / "d.csv", columns)

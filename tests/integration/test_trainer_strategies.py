@@ -47,7 +47,7 @@ for settings in ({}, {"strategy": Strategy.MIRRORED}, {"precision": Precision.MI
 @pytest.mark.slow
 def test_strategy_and_precision_change_how_a_network_is_fitted_and_not_what_it_is(tmp_path: Path) -> None:
     """Two replicas agree with one but for rounding; 16 bits come near; what leaves the training is float32."""
-    write_test_project(tmp_path, rows=150, epochs=2)
+    write_test_project(tmp_path, rows=150, epochs=2, trained=True)
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path)],
