@@ -58,8 +58,8 @@ class DataSection(Struct, frozen=True, kw_only=True):
     """`[data]`: what to train on (docs/reference/data.md). `limit` 0 takes all rows.
 
     `label` and `features` (none: all others) name columns of a table or features of TFRecord examples, `slices`,
-    `group` and `time` columns of a table or arrays of an NPZ file; `categorical` columns are categories though they
-    look like numbers. `shape` is what one row becomes, `image_size` height and width; `channels` 0 takes what images
+    `group` and `time` these or arrays of an NPZ file; `categorical` columns are categories though they look like
+    numbers. `shape` is what one row becomes, `image_size` height and width; `channels` 0 takes what images
     have. `snapshot` is the file that pins the source; `max_bytes` is what the inputs may take in memory.
     `duplicates` says what to do when a test row is also in the training split: `remove` it there, or `refuse`.
     `near_duplicates` says what to do with training rows that are all but a held-out row: `tell`, `remove` or `refuse`.

@@ -84,7 +84,7 @@ def _surprise(scan: ColumnScan, known: Feature | None) -> str:
     return (
         f"column {scan.name!r}: got {sum(unknown.values()):,} rows with categories that the schema does not know "
         f"({', '.join(str(scan.first_words[word]) for word in sorted(unknown)[:MAX_NAMED])}), "
-        f"expected one of {', '.join(map(repr, known.categories[:20]))}"
+        f"expected one of {', '.join(map(repr, known.categories[:20]))}; a new one goes to the end of its list there"
     )
 
 
