@@ -115,10 +115,14 @@ def _unpacked(stored: IO[bytes], suffix: str) -> Iterator[IO[bytes]]:
 
 
 def _patterns(separator: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Of a line whose quoted fields all end in it, and of one that first ends a field which is open."""
-    rest = rb"[^%s\n]*+" % re.escape(separator.encode())
-    quoted = rb'(?:[^"]++|"")*+"' + rest
-    more = rb'(?:%s(?:"%s|(?!")%s))*+\n?' % (re.escape(separator.encode()), quoted, rest)
+    """Of a line whose quoted fields all end in it, and of one that first ends a field which is open.
+
+    A quotation mark ends a field unless another follows. That makes each line read in one way only, and without
+    possessive quantifiers, which Python 3.11.2 gets wrong.
+    """
+    rest = rb"[^%s\n]*" % re.escape(separator.encode())
+    quoted = rb'[^"]*(?:""[^"]*)*"(?!")' + rest
+    more = rb'(?:%s(?:"%s|(?!")%s))*\n?' % (re.escape(separator.encode()), quoted, rest)
     return re.compile(rb'(?:"%s|(?!")%s)' % (quoted, rest) + more), re.compile(quoted + more)
 
 
