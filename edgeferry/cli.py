@@ -30,7 +30,7 @@ class Lazy(NamedTuple):
 
 COMMANDS: Final[dict[str, Lazy]] = {
     "init": Lazy("trainer.cli:init", "trainer", "Write a new project folder."),
-    "train": Lazy("trainer.cli:train", "trainer", "Data to a validated candidate."),
+    "train": Lazy("edgeferry.commands.train:train", "trainer", "Data to a validated candidate."),
     "tune": Lazy("trainer.cli_tune:tune", "trainer", "Search hyperparameters; a study goes on where it stopped."),
     "convert": Lazy("converter.cli:convert", "converter", "A candidate to proven TFLite and ONNX variants."),
     "import": Lazy("converter.cli_import:import_model", "converter", "A foreign model to proven variants."),

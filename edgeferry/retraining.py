@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from converter.pipeline import convert
+from converter.predict.released import choose_variant
 from converter.scoring import score
 from edgeferry.publishing import publish_bundle
 from fleet_contract.errors import NotFoundError
@@ -73,7 +74,7 @@ class FleetReleaser:
         except NotFoundError:
             return None
         manifest = view.manifest
-        variant = nearest_to_float(manifest)
+        variant = choose_variant(manifest, "")
         return Champion(
             version=view.version,
             scores=partial(_score, self.client, manifest, variant),
@@ -110,11 +111,6 @@ class SystemClock:
     def monotonic_s(self) -> float:
         """Seconds of a clock that never jumps."""
         return monotonic()
-
-
-def nearest_to_float(manifest: ReleaseManifest) -> Variant:
-    """The variant with the highest SQNR against the float model."""
-    return max(manifest.variants, key=lambda variant: variant.evidence.sqnr_db)
 
 
 def _score(

@@ -1,4 +1,4 @@
-"""Commands of the trainer: `edgeferry init`, `edgeferry train`, `edgeferry runs`."""
+"""Commands of the trainer: `edgeferry init`, `edgeferry runs`, and what `edgeferry train` does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from trainer.ci.workflow import Forge, write_workflow
 
 if TYPE_CHECKING:
+    from trainer.judging.validate import Champion
     from trainer.project import Project
 
 ProjectOption = Annotated[Path, typer.Option("--project", "-p", help="The project's folder.")]
@@ -35,38 +36,37 @@ def init(
     typer.echo(f"next: edgeferry train --project {folder}", err=True)
 
 
-def train(
-    project: ProjectOption = Path(),
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The candidate's folder; default candidates/TIME.")
-    ] = None,
+def train_project(
+    project: Project,
+    out: Path | None,
     *,
-    accept_data: Annotated[
-        str, typer.Option("--accept-data", help="Why to train on data that fail their schema; recorded with your name.")
-    ] = "",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, also where a killed run would go on.")] = False,
-    frozen: Annotated[bool, typer.Option("--frozen", help="Refuse data other than the pinned snapshot.")] = False,
-    as_json: JsonOption = False,
+    champion: Champion | None = None,
+    accept_data: str = "",
+    fresh: bool = False,
+    frozen: bool = False,
+    as_json: bool = False,
 ) -> None:
-    """Make a candidate: verify the data, train, evaluate, validate. Fails, with the candidate kept, if a gate does."""
+    """What `edgeferry train` does, with the champion at hand; `accept_data` is the reason alone.
+
+    Raises:
+        GateError: the candidate, which is kept, did not pass; and what `trainer.pipeline.run` raises.
+    """
     from trainer.console import TerminalProgress
     from trainer.pipeline import run
-    from trainer.project import load_project
     from trainer.report import candidate_json, print_candidate, require_passed
     from trainer.training.resources import take_place
 
-    loaded = load_project(project)
-    take_place(loaded.settings.resources)
-    if _assisted(loaded):
+    take_place(project.settings.resources)
+    if _assisted(project):
         return
     now = datetime.now(UTC)
-    folder = out or loaded.folder / "candidates" / f"{now:%Y%m%dT%H%M%SZ}"
     with TerminalProgress() as progress:
         result = run(
-            loaded,
-            out=folder,
+            project,
+            out=out or project.folder / "candidates" / f"{now:%Y%m%dT%H%M%SZ}",
             now=now,
             progress=progress,
+            champion=champion,
             accept_data=_by_user(accept_data),
             frozen=frozen,
             fresh=fresh,

@@ -13,12 +13,12 @@ import typer
 from converter.predict.request import OnError, Request
 from converter.process.sandbox import Limits
 from edgeferry.output import print_json
-from edgeferry.session import DEFAULT_SERVER, AsJson, Server, Token, connect
+from edgeferry.released import open_released
+from edgeferry.session import DEFAULT_SERVER, AsJson, Server, Token
 from fleet_contract.errors import ConfigError
 
 if TYPE_CHECKING:
     from converter.predict.engine import Engine
-    from converter.predict.released import ReleasedVariant
     from converter.predict.request import Summary
 
 
@@ -51,7 +51,7 @@ def predict(
     """Predict all rows of a file or folder with a released variant; go on where an interrupted run ended."""
     with TemporaryDirectory(prefix="edgeferry-release-") as scratch:
         request = Request(
-            released=_released(release, variant, Path(scratch), server, token),
+            released=open_released(release, variant, Path(scratch), server=server, token=token),
             data=data,
             out=out,
             columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
@@ -85,14 +85,6 @@ def _run(request: Request, engine: Engine) -> Summary:
     except KeyboardInterrupt:
         typer.echo(f"what is finished is kept in {request.out}.partial; the same command goes on from there", err=True)
         raise
-
-
-def _released(release: str, variant: str, scratch: Path, server: str, token: str) -> ReleasedVariant:
-    from converter.predict.released import from_bundle, from_server
-
-    if "@" in release and not Path(release).exists():
-        return from_server(connect(server, token), release, variant, scratch)
-    return from_bundle(Path(release), variant)
 
 
 def _engine(name: str, workers: int, limits: Limits) -> Engine:

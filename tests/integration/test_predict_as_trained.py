@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fleet_contract.candidate import CANDIDATE_FILE, Candidate
+from fleet_contract.codec import decode
+from fleet_contract.release import MAX_RELEASE_BYTES
+
 ROOT = Path(__file__).parents[2]
 PROJECT = """
 [project]
@@ -101,15 +105,33 @@ def run(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with a candidate, its own scores, and a release of it."""
+    folder = tmp_path_factory.mktemp("visits")
+    write_project(folder)
+    run("-c", TRAIN, str(folder))
+    run("-m", "edgeferry", "convert", str(folder / "candidate"), "--out", str(folder / "release"))
+    return folder
+
+
 @pytest.mark.slow
-def test_the_file_that_trained_a_model_is_predicted_as_it_was_learned(tmp_path: Path) -> None:
+def test_the_file_that_trained_a_model_is_predicted_as_it_was_learned(folder: Path) -> None:
     """Every row has the label that the trained model itself gives it, and nearly its scores."""
-    write_project(tmp_path)
-    candidate, release, out = (str(tmp_path / name) for name in ("candidate", "release", "scores.npz"))
-    run("-c", TRAIN, str(tmp_path))
-    run("-m", "edgeferry", "convert", candidate, "--out", release)
-    run("-m", "edgeferry", "predict", release, str(tmp_path / "rows.csv"), "--out", out, "--scores")
-    own_BK, found_BK = np.load(tmp_path / "own.npz")["scores"], np.load(out)["scores"]
+    out = folder / "scores.npz"
+    run("-m", "edgeferry", "predict", str(folder / "release"), str(folder / "rows.csv"), "--out", str(out), "--scores")
+    own_BK, found_BK = np.load(folder / "own.npz")["scores"], np.load(out)["scores"]
     assert len(own_BK) == 480
     np.testing.assert_array_equal(found_BK.argmax(axis=1), own_BK.argmax(axis=1))
     np.testing.assert_allclose(found_BK, own_BK, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_training_is_held_against_a_released_version(folder: Path) -> None:
+    """It is scored on the candidate's own test rows; made of the same rows and seed, it differs in nothing."""
+    release, again = folder / "release", folder / "again"
+    run("-m", "edgeferry", "train", "-p", str(folder), "--out", str(again), "--champion", str(release))
+    candidate = decode((again / CANDIDATE_FILE).read_bytes(), Candidate, max_bytes=MAX_RELEASE_BYTES)
+    measured = {gate.gate: gate.measured for gate in candidate.verdict.gates}
+    assert (measured["not-worse-than-champion"], measured["max-churn"]) == (1.0, 0.0)
+    assert candidate.lineage.champion_version == 1

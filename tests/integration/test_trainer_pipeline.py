@@ -113,7 +113,7 @@ def test_a_failed_verdict_keeps_the_candidate_and_the_run(tmp_path: Path, capsys
     """The command fails with the gate's name, and both the folder and MLflow hold the verdict."""
     project = write_test_project(tmp_path, epochs=1, min_accuracy=1.0, trained=True)
     with pytest.raises(GateError, match=r"min-accuracy .*, expected 1\.0000"):
-        cli.train(tmp_path, tmp_path / "out", as_json=True)
+        cli.train_project(project, tmp_path / "out", as_json=True)
     printed = json.loads(capsys.readouterr().out)
     assert printed["folder"] == str(tmp_path / "out")
     stored = decode((tmp_path / "out" / CANDIDATE_FILE).read_bytes(), Candidate, max_bytes=MAX_BYTES)
