@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,6 +49,8 @@ class started:  # noqa: N801  reads as a word of the test
     """The command at work, with three chunks or more finished."""
 
     def __init__(self, arguments: list[str], out: Path) -> None:
+        # Whoever starts tests in the background may ignore Ctrl-C, which children inherit; a handler they do not.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self._lines = out.with_name(f"{out.name}.partial") / "finished.jsonl"
         self._process = subprocess.Popen(
             arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
