@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeferry.session import connect
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from converter.predict.released import ReleasedVariant
 
 
@@ -23,3 +26,10 @@ def open_released(release: str, variant: str, scratch: Path, *, server: str, tok
     if "@" in release and not Path(release).exists():
         return from_server(connect(server, token), release, variant, scratch)
     return from_bundle(Path(release), variant)
+
+
+def raw_scores(released: ReleasedVariant, inputs_B: NDArray[Any]) -> NDArray[np.float32]:
+    """Scores (B, K) of raw inputs, as a device would make them; see `converter.scoring.score`."""
+    from converter.scoring import score
+
+    return score(released.manifest, released.variant.id, released.artifact, inputs_B)

@@ -11,11 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from converter.pipeline import convert
-from converter.predict.released import choose_variant
-from converter.scoring import score
+from converter.predict.released import from_server
 from edgeferry.publishing import publish_bundle
+from edgeferry.released import raw_scores
 from fleet_contract.errors import NotFoundError
-from fleet_contract.release import Variant
 from trainer.judging.validate import Champion
 from trainer.sources.fleet import RawSample
 from trainer.worker import ReleaseOutcome
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from edgeferry.rollout_plan import RolloutPlan
     from fleet_client import FleetClient
     from fleet_contract.api import LeaseRenew, LeaseRequest, RetrainResult, RetrainView, SampleView
-    from fleet_contract.release import ReleaseManifest
     from trainer.progress import Progress
 
 
@@ -73,12 +71,10 @@ class FleetReleaser:
             view = self.client.release(model, "champion")
         except NotFoundError:
             return None
-        manifest = view.manifest
-        variant = choose_variant(manifest, "")
         return Champion(
             version=view.version,
-            scores=partial(_score, self.client, manifest, variant),
-            labels=manifest.labels,
+            scores=partial(_score, self.client, f"{model}@{view.version}"),
+            labels=view.manifest.labels,
         )
 
     def release(self, candidate_folder: Path, request: RetrainView) -> ReleaseOutcome:
@@ -113,10 +109,6 @@ class SystemClock:
         return monotonic()
 
 
-def _score(
-    client: FleetClient, manifest: ReleaseManifest, variant: Variant, inputs_B: NDArray[Any]
-) -> NDArray[np.float32]:
+def _score(client: FleetClient, release: str, inputs_B: NDArray[Any]) -> NDArray[np.float32]:
     with TemporaryDirectory(prefix="edgeferry-champion-") as folder:
-        blob = Path(folder) / variant.blob.name
-        blob.write_bytes(client.get_blob(variant.blob.sha256))
-        return score(manifest, variant.id, blob, inputs_B)
+        return raw_scores(from_server(client, release, "", Path(folder)), inputs_B)

@@ -53,14 +53,10 @@ def train(
 
 def _champion(release: str, scratch: Path, server: str, token: str) -> Champion:
     """The released version, scored as a device would by its variant nearest to float."""
-    from converter.scoring import score
-    from edgeferry.released import open_released
+    from edgeferry.released import open_released, raw_scores
     from trainer.judging.validate import Champion
 
     released = open_released(release, "", scratch, server=server, token=token)
-    manifest = released.manifest
     return Champion(
-        version=manifest.version,
-        scores=partial(score, manifest, released.variant.id, released.artifact),
-        labels=manifest.labels,
+        version=released.manifest.version, scores=partial(raw_scores, released), labels=released.manifest.labels
     )
